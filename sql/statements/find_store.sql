@@ -1,0 +1,6 @@
+-- find_store: one store.
+-- $1 tenant uuid   $2 id uuid
+-- => store store_record
+-- index: stores_pkey
+-- used by: store::parties
+select store_record(s) as store from stores s where s.id = $2 and s.tenant_id = $1

@@ -1,0 +1,17 @@
+-- list_open_driver_orders: the open orders of one driver, oldest first, at an exact position of the log.
+-- $1 tenant uuid   $2 driver uuid   $3 limit int8
+-- => position int8   record order_record?   store store_record?   driver driver_record?
+-- index: orders_driver_open
+-- used by: store::orders
+select h.last as position, p.record, p.store, p.driver
+from log_head h
+left join (
+select order_record(o) as record, store_record(s) as store,
+       case when d.id is not null then driver_record(d) end as driver
+from orders o
+join stores s on s.id = o.store_id
+left join drivers d on d.id = o.driver_id
+where o.driver_id = $2 and o.tenant_id = $1 and not o.closed
+order by o.created_at, o.id
+limit $3
+) p on true

@@ -1,0 +1,283 @@
+//! The one configuration: `config/default.toml`, then a file, then the environment, then flags.
+//!
+//! Every setting has its default, unit and bound in `config/default.toml`, which is compiled in.
+//! All mistakes are reported at once, each with its name. Nothing else reads the environment.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use serde::Deserialize;
+
+/// `config/default.toml`, the list of every setting.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// A duration written as whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(u64);
+
+/// A duration written as whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub struct Secs(u64);
+
+impl Millis {
+    /// The duration.
+    pub const fn get(self) -> Duration {
+        Duration::from_millis(self.0)
+    }
+}
+impl Secs {
+    /// The duration.
+    pub const fn get(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+    /// The duration in seconds.
+    pub const fn secs(self) -> u64 {
+        self.0
+    }
+}
+
+/// A secret: never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "(none)" } else { "(set)" })
+    }
+}
+
+macro_rules! sections {
+    ($($(#[$doc:meta])* $section:ident { $($field:ident: $type:ty,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(missing_docs, reason = "config/default.toml documents each setting")]
+        pub struct $section { $(pub $field: $type,)+ }
+    )+};
+}
+sections! {
+    /// `[server]`
+    Server { host: String, port: u16, workers: usize, backlog: u32, body_limit_bytes: usize,
+        request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs, }
+    /// `[database]`
+    Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
+        statement_timeout_ms: Millis, connect_timeout_ms: Millis, }
+    /// `[embedded]`
+    Embedded { bin_dir: String, data_dir: String, max_connections: u16, shared_buffers_mb: u32, }
+    /// `[auth]`
+    Auth { secret: Secret, token_ttl_max_s: Secs, token_ttl_default_s: Secs,
+        api_key_cache_s: Secs, api_key_cache_size: usize, }
+    /// `[writer]`
+    Writer { queue_len: usize, batch_max: usize, idempotency_ttl_s: Secs, }
+    /// `[feed]`
+    Feed { poll_interval_ms: Millis, probe_interval_ms: Millis, page_len: u32,
+        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize, }
+    /// `[socket]`
+    Socket { max_sockets: usize, message_limit_bytes: usize, commands_per_message: usize,
+        max_subscriptions: usize, channel_name_bytes: usize, mailbox_bytes: usize,
+        subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
+        snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
+        close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
+        close_pace_ms: Millis, allowed_origins: Vec<String>, }
+    /// `[api]`
+    Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
+        long_poll_max_s: Secs, long_polls_max: usize, }
+    /// `[log]`
+    Log { filter: String, format: String, }
+    /// Every setting, by section.
+    Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
+        feed: Feed, socket: Socket, api: Api, log: Log, }
+}
+
+/// Mistakes in the configuration, all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration does not do:\n  {}", .0.join("\n  "))]
+pub struct Mistakes(pub Vec<String>);
+
+/// What the command line overrides; an absent value overrides nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `server.host`
+    pub host: Option<String>,
+    /// `server.port`
+    pub port: Option<u16>,
+    /// `embedded.data_dir`
+    pub data_dir: Option<PathBuf>,
+    /// `database.url`
+    pub database_url: Option<String>,
+}
+
+
+impl Config {
+    /// Reads the defaults, `file` if given, the environment and `overrides`, in this order.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Mistakes> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(path) = file {
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        figment = figment
+            .merge(Env::raw().only(&["ORDERCAST_DATABASE_URL"]).map(|_| "database.url".into()))
+            .merge(
+                Env::raw()
+                    .only(&["ORDERCAST_POSTGRES_BIN_DIR"])
+                    .map(|_| "embedded.bin_dir".into()),
+            )
+            .merge(Env::prefixed("ORDERCAST_").filter(|key| key.as_str().contains("__")).split("__"));
+        let text = |path: &PathBuf| path.display().to_string();
+        for (key, value) in [
+            ("server.host", overrides.host.clone()),
+            ("embedded.data_dir", overrides.data_dir.as_ref().map(text)),
+            ("database.url", overrides.database_url.clone()),
+        ] {
+            if let Some(value) = value {
+                figment = figment.merge(Serialized::default(key, value));
+            }
+        }
+        if let Some(port) = overrides.port {
+            figment = figment.merge(Serialized::default("server.port", port));
+        }
+        let config: Self = figment.extract().map_err(|error| {
+            Mistakes(error.into_iter().map(|mistake| mistake.to_string()).collect())
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Mistakes> {
+        let mut mistakes = Vec::new();
+        let mut within = |name: &str, value: u128, low: u128, high: u128| {
+            if !(low..=high).contains(&value) {
+                mistakes.push(format!("{name} is {value}; it must be {low} to {high}"));
+            }
+        };
+        macro_rules! bounds {
+            ($($section:ident.$field:ident $low:literal..=$high:expr;)+) => {$(
+                within(
+                    concat!(stringify!($section), ".", stringify!($field)),
+                    u128::from(Number::number(self.$section.$field)), $low, $high,
+                );
+            )+};
+        }
+        bounds! {
+            server.workers 0..=256; server.backlog 1..=65_535;
+            server.body_limit_bytes 1_024..=16_777_216; server.request_head_timeout_s 1..=120;
+            server.keep_alive_s 1..=600; server.shutdown_timeout_s 1..=120;
+            database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
+            database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
+            embedded.max_connections 10..=1_000; embedded.shared_buffers_mb 16..=65_536;
+            auth.token_ttl_max_s 60..=31_536_000; auth.api_key_cache_s 0..=300;
+            auth.token_ttl_default_s 60..=u128::from(self.auth.token_ttl_max_s.secs());
+            auth.api_key_cache_size 1..=100_000;
+            writer.queue_len 1..=1_000_000; writer.batch_max 1..=4_096;
+            writer.idempotency_ttl_s 60..=604_800;
+            feed.poll_interval_ms 50..=60_000; feed.probe_interval_ms 200..=60_000;
+            feed.page_len 1..=10_000; feed.reconnect_min_ms 10..=60_000;
+            feed.reconnect_max_ms 10..=60_000; feed.worker_queue_len 1..=1_024;
+            socket.max_sockets 1..=1_000_000; socket.message_limit_bytes 1_024..=1_048_576;
+            socket.commands_per_message 1..=1_024; socket.max_subscriptions 1..=4_096;
+            socket.channel_name_bytes 16..=255; socket.mailbox_bytes 16_384..=16_777_216;
+            socket.subscribe_buffer_len 16..=100_000; socket.recovery_limit 1..=10_000;
+            socket.history_limit 1..=1_000; socket.snapshot_orders 1..=20_000;
+            socket.ping_interval_s 5..=300; socket.pong_timeout_s 1..=60;
+            socket.stale_timeout_s 1..=120; socket.close_timeout_s 1..=30;
+            socket.expiry_grace_s 0..=300; socket.send_buffer_bytes 4_096..=4_194_304;
+            socket.close_pace_ms 0..=1_000;
+            api.page_len_default 1..=u128::from(self.api.page_len_max);
+            api.page_len_max 1..=100; api.events_len_max 1..=1_000;
+            api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
+        }
+        if !matches!(self.log.format.as_str(), "text" | "json") {
+            mistakes.push(format!("log.format is {:?}; it must be text or json", self.log.format));
+        }
+        if !self.auth.secret.0.is_empty() && self.auth.secret.0.len() < 32 {
+            mistakes.push("auth.secret is too short; it must have at least 32 bytes".to_owned());
+        }
+        if self.auth.secret.0.is_empty() && !self.database.url.0.is_empty() {
+            mistakes.push(
+                "auth.secret is empty; with a database of your own it must have at least 32 bytes \
+                 (ORDERCAST_AUTH__SECRET)"
+                    .to_owned(),
+            );
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
+    }
+}
+
+/// What the bounds are checked on.
+trait Number {
+    fn number(self) -> u64;
+}
+impl Number for u16 {
+    fn number(self) -> u64 {
+        u64::from(self)
+    }
+}
+impl Number for u32 {
+    fn number(self) -> u64 {
+        u64::from(self)
+    }
+}
+impl Number for usize {
+    fn number(self) -> u64 {
+        u64::try_from(self).unwrap_or(u64::MAX)
+    }
+}
+impl Number for Millis {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
+impl Number for Secs {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_alone_are_a_configuration() {
+        let config: Config = Figment::from(Toml::string(DEFAULTS)).extract().unwrap();
+        config.check().unwrap();
+        assert_eq!(config.socket.ping_interval_s.get(), Duration::from_secs(25));
+    }
+
+    #[test]
+    fn the_production_example_is_a_configuration() {
+        let example = include_str!("../config/production.example.toml");
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(example)).extract().unwrap();
+        config.check().unwrap();
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let file = "[writer]\nbatch_max = 0\n[auth]\nsecret = \"short\"\n[log]\nformat = \"xml\"";
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
+        let text = config.check().unwrap_err().to_string();
+        for name in ["writer.batch_max", "auth.secret", "log.format"] {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_a_mistake() {
+        let figment =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string("[server]\nprot = 1"));
+        assert!(figment.extract::<Config>().unwrap_err().to_string().contains("prot"));
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret("hunter2".to_owned())), "(set)");
+    }
+}

@@ -1,0 +1,165 @@
+//! What a caller may ask of an order.
+
+use super::id::DriverId;
+use super::order::{Dropoff, Proof, ReasonCode, Window};
+use super::words::words;
+
+words! {
+    /// The name of a command: the last part of its REST path and of its RPC method.
+    Action "action" {
+        /// T3: place a scheduled order now.
+        Release "release",
+        /// T4: the store will make it.
+        Accept "accept",
+        /// T5: the store will not.
+        Reject "reject",
+        /// T6: making it.
+        Start "start",
+        /// T7: it is made.
+        Ready "ready",
+        /// T8: it is not made after all.
+        Unready "unready",
+        /// The preparation takes longer or shorter.
+        Prep "prep",
+        /// T9: it leaves the store.
+        Pickup "pickup",
+        /// T10: it is handed over.
+        Deliver "deliver",
+        /// T11: the customer fetched it.
+        Collect "collect",
+        /// T12, T13: called off.
+        Cancel "cancel",
+        /// T15, T18: lost or given up.
+        Fail "fail",
+        /// T14: it goes back.
+        Return "return",
+        /// T16: it is back.
+        Returned "returned",
+        /// T17: a second attempt.
+        Redeliver "redeliver",
+        /// Details change.
+        Update "update",
+        /// L1: ask couriers.
+        Search "search",
+        /// L4: no courier was found.
+        SearchFailed "search_failed",
+        /// L2, L3, L9: this courier.
+        Assign "assign",
+        /// L6: not this courier any more, said by others.
+        Unassign "unassign",
+        /// L6: not me any more, said by the courier.
+        Drop "drop",
+        /// L5: the courier is at the store.
+        AtStore "at_store",
+        /// L8: the courier is at the door.
+        AtDoor "at_door",
+    }
+}
+
+/// The reason a caller gives: a code and, for `other`, a note.
+pub type Given = (ReasonCode, Option<String>);
+
+/// Details to change; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Patch {
+    /// A new wish to the store; `Some(None)` clears it.
+    pub note: Option<Option<String>>,
+    /// Another door; only before pick-up.
+    pub dropoff: Option<Dropoff>,
+    /// Another window; only before the store has accepted.
+    pub window: Option<Window>,
+    /// Other data of the platform's own.
+    pub meta: Option<serde_json::Value>,
+}
+
+/// What a caller asks of an order.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each variant is the action of the same name, with its body")]
+pub enum Command {
+    Release,
+    /// Minutes of preparation; the store's default when absent.
+    Accept {
+        prep_min: Option<i32>,
+    },
+    Reject {
+        reason: Given,
+    },
+    Start,
+    Ready,
+    Unready,
+    /// Minutes from now, and why, in the store's words.
+    Prep {
+        prep_min: i32,
+        why: Option<String>,
+    },
+    Pickup {
+        proofs: Vec<Proof>,
+    },
+    Deliver {
+        pin: Option<String>,
+        proofs: Vec<Proof>,
+    },
+    /// The customer's code, which a customer must give and a store may check.
+    Collect {
+        pin: Option<String>,
+    },
+    Cancel {
+        reason: Given,
+    },
+    Fail {
+        reason: Given,
+    },
+    Return {
+        reason: Given,
+    },
+    Returned {
+        proofs: Vec<Proof>,
+    },
+    Redeliver,
+    Update(Box<Patch>),
+    Search,
+    SearchFailed,
+    /// The courier's row comes in the facts.
+    Assign {
+        driver: DriverId,
+    },
+    Unassign {
+        reason: Given,
+    },
+    Drop {
+        reason: Given,
+    },
+    AtStore,
+    AtDoor,
+}
+
+impl Command {
+    /// The name of what is asked.
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Release => Action::Release,
+            Self::Accept { .. } => Action::Accept,
+            Self::Reject { .. } => Action::Reject,
+            Self::Start => Action::Start,
+            Self::Ready => Action::Ready,
+            Self::Unready => Action::Unready,
+            Self::Prep { .. } => Action::Prep,
+            Self::Pickup { .. } => Action::Pickup,
+            Self::Deliver { .. } => Action::Deliver,
+            Self::Collect { .. } => Action::Collect,
+            Self::Cancel { .. } => Action::Cancel,
+            Self::Fail { .. } => Action::Fail,
+            Self::Return { .. } => Action::Return,
+            Self::Returned { .. } => Action::Returned,
+            Self::Redeliver => Action::Redeliver,
+            Self::Update(_) => Action::Update,
+            Self::Search => Action::Search,
+            Self::SearchFailed => Action::SearchFailed,
+            Self::Assign { .. } => Action::Assign,
+            Self::Unassign { .. } => Action::Unassign,
+            Self::Drop { .. } => Action::Drop,
+            Self::AtStore => Action::AtStore,
+            Self::AtDoor => Action::AtDoor,
+        }
+    }
+}

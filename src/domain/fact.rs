@@ -1,0 +1,155 @@
+//! What has happened: the accepted facts that the log keeps.
+
+use jiff::Timestamp;
+
+use super::actor::Actor;
+use super::id::DriverId;
+use super::order::{Duty, Proof, Reason, Window};
+use super::status::Status;
+
+/// One accepted fact about an order, and who brought it about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The order's version after it.
+    pub n: i64,
+    /// What happened.
+    pub fact: Fact,
+    /// Who did it.
+    pub by: Actor,
+    /// When it happened, by the actor's device if it said so, else by the database.
+    pub occurred_at: Timestamp,
+    /// Where the order stood before.
+    pub was: Status,
+    /// Where the order stands after it.
+    pub status: Status,
+    /// The courier who has the order after it, or had it when the order closed.
+    pub driver: Option<DriverId>,
+    /// The courier who has just lost the order, who hears of it for the last time.
+    pub prior_driver: Option<DriverId>,
+}
+
+/// What happened. The variant names the event's type, its fields are the event's data.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each variant is the event type of the same name in the README")]
+pub enum Fact {
+    /// Data: the whole order.
+    Placed,
+    Scheduled {
+        window: Window,
+        release_at: Timestamp,
+    },
+    Accepted {
+        prep_min: i32,
+        ready_eta: Timestamp,
+    },
+    Rejected {
+        reason: Reason,
+    },
+    Cancelled {
+        reason: Reason,
+    },
+    Preparing {
+        ready_eta: Timestamp,
+    },
+    Ready {
+        ready_eta: Timestamp,
+    },
+    Unready {
+        ready_eta: Timestamp,
+    },
+    PrepChanged {
+        prep_min: i32,
+        ready_eta: Timestamp,
+        why: Option<String>,
+    },
+    PickedUp {
+        dropoff_eta: Option<Timestamp>,
+        lo: Option<Timestamp>,
+        hi: Option<Timestamp>,
+        proofs: Vec<Proof>,
+    },
+    Delivered {
+        proofs: Vec<Proof>,
+    },
+    Failed {
+        reason: Reason,
+        attempt: i32,
+    },
+    Returning {
+        reason: Reason,
+        attempt: i32,
+    },
+    Returned {
+        attempt: i32,
+        proofs: Vec<Proof>,
+    },
+    Redelivery {
+        attempt: i32,
+        dropoff_eta: Option<Timestamp>,
+    },
+    /// Data: the changed details only, read from the order after it.
+    Updated {
+        note: bool,
+        dropoff: bool,
+        window: bool,
+        meta: bool,
+    },
+    CourierSearching {
+        round: i32,
+    },
+    CourierSearchFailed,
+    /// Data: the courier's view and, for the courier, the whole order.
+    CourierAssigned {
+        pickup_eta: Option<Timestamp>,
+    },
+    /// A hand-over between couriers. Data as for an assignment.
+    CourierChanged {
+        pickup_eta: Option<Timestamp>,
+    },
+    CourierUnassigned {
+        reason: Reason,
+    },
+    CourierAtStore,
+    CourierAtDoor,
+    /// About a courier, not an order: `n` does not apply.
+    DriverDuty {
+        duty: Duty,
+    },
+    /// About a store, not an order: `n` does not apply. `None` means open again.
+    StorePaused {
+        until: Option<Timestamp>,
+    },
+}
+
+impl Fact {
+    /// The event's type, as on the wire and in the log.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Placed => "order.placed",
+            Self::Scheduled { .. } => "order.scheduled",
+            Self::Accepted { .. } => "order.accepted",
+            Self::Rejected { .. } => "order.rejected",
+            Self::Cancelled { .. } => "order.cancelled",
+            Self::Preparing { .. } => "order.preparing",
+            Self::Ready { .. } => "order.ready",
+            Self::Unready { .. } => "order.unready",
+            Self::PrepChanged { .. } => "order.prep_changed",
+            Self::PickedUp { .. } => "order.picked_up",
+            Self::Delivered { .. } => "order.delivered",
+            Self::Failed { .. } => "order.failed",
+            Self::Returning { .. } => "order.returning",
+            Self::Returned { .. } => "order.returned",
+            Self::Redelivery { .. } => "order.redelivery",
+            Self::Updated { .. } => "order.updated",
+            Self::CourierSearching { .. } => "courier.searching",
+            Self::CourierSearchFailed => "courier.search_failed",
+            Self::CourierAssigned { .. } => "courier.assigned",
+            Self::CourierChanged { .. } => "courier.changed",
+            Self::CourierUnassigned { .. } => "courier.unassigned",
+            Self::CourierAtStore => "courier.at_store",
+            Self::CourierAtDoor => "courier.at_door",
+            Self::DriverDuty { .. } => "driver.duty",
+            Self::StorePaused { .. } => "store.paused",
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The machine: judges one command against one order.
+//!
+//! `table` says who may do what from where, `status`, `leg` and `details` what follows,
+//! `guards` and `fields` what a body must bring, `estimate` when things should happen. A
+//! judgement reads the order and never alters it; the caller stores what comes back.
+//!
+//! Absent on purpose: a wrong PIN is refused but not counted here, because a refusal changes
+//! nothing; the caller counts it in `pin_tries`. Timers are not set here either: each has a
+//! command of its own that [`Role::System`] gives when it is due, and giving it twice is safe.
+
+mod advance;
+mod details;
+mod estimate;
+mod fields;
+mod guards;
+mod leg;
+mod place;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+use advance::Advance;
+pub use estimate::travel_time;
+pub use place::place;
+
+use super::{
+    Action, Actor, Command, Driver, Event, Fulfilment, Leg, Order, Refusal, Role, Status, Store,
+    TenantRules, Word,
+};
+
+/// Wrong PINs a customer's order takes before only a dispatcher can go on.
+pub const PIN_TRIES: i32 = 5;
+
+/// A preparation time said again counts as said twice, not as a new promise, when it moves the
+/// estimate by less than this: taps and retries fall below it, a second thought does not.
+const SAME_PROMISE: SignedDuration = SignedDuration::from_secs(60);
+
+/// What the machine has to know beside the order, gathered by the caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The database's time.
+    pub now: Timestamp,
+    /// The tenant's rules.
+    pub rules: TenantRules,
+    /// The order's store.
+    pub store: &'a Store,
+    /// The courier named by [`Command::Assign`] and how many active orders it has; absent when
+    /// the tenant has no such courier.
+    pub driver: Option<(&'a Driver, i64)>,
+    /// When it happened by the actor's device, if the device said so.
+    pub occurred_at: Option<Timestamp>,
+    /// The version that the caller has seen, if it insists on it.
+    pub if_match: Option<i64>,
+}
+
+/// The machine's answer to a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Judgement {
+    /// The command is carried out.
+    Accepted {
+        /// The order after it.
+        order: Box<Order>,
+        /// What happened, at least one event, in order of `n`.
+        events: Vec<Event>,
+    },
+    /// The command took effect before; the order stands as it was asked to.
+    Repeated,
+    /// The command is not carried out.
+    Refused(Refusal),
+}
+
+impl Order {
+    /// Judges what `by` asks of this order.
+    pub fn judge(&self, command: &Command, by: &Actor, facts: &Facts<'_>) -> Judgement {
+        match self.decide(command, by, facts) {
+            Ok(Some(advance)) => {
+                let (order, events) = advance.finish();
+                Judgement::Accepted { order: Box::new(order), events }
+            }
+            Ok(None) => Judgement::Repeated,
+            Err(refusal) => Judgement::Refused(refusal),
+        }
+    }
+
+    /// What this actor could do now if it brought the right body, in the order of [`Action`].
+    pub fn allowed(&self, by: &Actor) -> Vec<Action> {
+        if !self.concerns(by) {
+            return Vec::new();
+        }
+        Action::ALL.iter().copied().filter(|action| table::open(self, *action, by.role)).collect()
+    }
+
+    /// `None` is a repeat.
+    fn decide<'a>(
+        &self,
+        command: &Command,
+        by: &'a Actor,
+        facts: &'a Facts<'a>,
+    ) -> Result<Option<Advance<'a>>, Refusal> {
+        let action = command.action();
+        if !self.concerns(by) {
+            return Err(Refusal::NotFound);
+        }
+        if !table::ever(action, by.role) {
+            return Err(Refusal::RoleNotAllowed);
+        }
+        if self.repeats(command, by, facts) {
+            return Ok(None);
+        }
+        if facts.if_match.is_some_and(|seen| seen != self.version) {
+            return Err(Refusal::VersionMismatch);
+        }
+        if !table::open(self, action, by.role) {
+            return Err(self.closed_to(action));
+        }
+        let mut advance = Advance::begin(self.clone(), by, facts);
+        match command {
+            Command::Release => status::release(&mut advance)?,
+            Command::Accept { prep_min } => status::accept(&mut advance, *prep_min)?,
+            Command::Reject { reason } => status::reject(&mut advance, reason)?,
+            Command::Start => status::start(&mut advance)?,
+            Command::Ready => status::ready(&mut advance),
+            Command::Unready => status::unready(&mut advance),
+            Command::Prep { prep_min, why } => {
+                details::prep(&mut advance, *prep_min, why.as_ref())?;
+            }
+            Command::Pickup { proofs } => status::pickup(&mut advance, proofs)?,
+            Command::Deliver { pin, proofs } => {
+                status::deliver(&mut advance, pin.as_deref(), proofs)?;
+            }
+            Command::Collect { pin } => status::collect(&mut advance, pin.as_deref())?,
+            Command::Cancel { reason } => status::cancel(&mut advance, reason)?,
+            Command::Fail { reason } => status::fail(&mut advance, reason)?,
+            Command::Return { reason } => status::turn_back(&mut advance, reason)?,
+            Command::Returned { proofs } => status::returned(&mut advance, proofs)?,
+            Command::Redeliver => status::redeliver(&mut advance),
+            Command::Update(patch) => details::update(&mut advance, patch)?,
+            Command::Search => leg::search(&mut advance),
+            Command::SearchFailed => leg::search_failed(&mut advance),
+            Command::Assign { driver } => leg::assign(&mut advance, *driver)?,
+            Command::Unassign { reason } => leg::unassign(&mut advance, reason)?,
+            Command::Drop { reason } => leg::drop_out(&mut advance, reason)?,
+            Command::AtStore => leg::at_store(&mut advance),
+            Command::AtDoor => leg::at_door(&mut advance),
+        }
+        Ok(Some(advance))
+    }
+
+    /// Whether the order exists for this actor. A courier knows only the orders it has, a store
+    /// only its own; a customer's token names one order, and the caller has compared it.
+    fn concerns(&self, by: &Actor) -> bool {
+        match by.role {
+            Role::Driver => self.driver.is_some_and(|driver| driver.to_string() == by.id),
+            Role::Store => self.store.to_string() == by.id,
+            Role::Customer | Role::Ops | Role::Platform | Role::System => true,
+        }
+    }
+
+    /// Whether the command asks for what is so already, and so is answered like the first time.
+    ///
+    /// A status repeats for the actor who asked for it. A courier's step repeats for that
+    /// courier, an assignment for that courier whoever asks. A change of details repeats when
+    /// it would change nothing. A search, its end, and taking a courier off never repeat.
+    fn repeats(&self, command: &Command, by: &Actor, facts: &Facts<'_>) -> bool {
+        let asked_for = |status: Status| self.status == status && self.status_by == *by;
+        let collection = self.fulfilment == Fulfilment::Collection;
+        match command {
+            Command::Release => asked_for(Status::Placed),
+            Command::Accept { .. } => {
+                let started_at_once = self.stamps.preparing == self.stamps.accepted;
+                asked_for(Status::Accepted) || (asked_for(Status::Preparing) && started_at_once)
+            }
+            Command::Reject { .. } => asked_for(Status::Rejected),
+            Command::Start | Command::Unready => asked_for(Status::Preparing),
+            Command::Ready => asked_for(Status::Ready),
+            Command::Pickup { .. } => asked_for(Status::PickedUp),
+            Command::Deliver { .. } => asked_for(Status::Delivered) && !collection,
+            Command::Collect { .. } => asked_for(Status::Delivered) && collection,
+            Command::Cancel { .. } => asked_for(Status::Cancelled),
+            Command::Fail { .. } => asked_for(Status::Failed),
+            Command::Return { .. } => asked_for(Status::Returning),
+            Command::Returned { .. } => asked_for(Status::Returned),
+            Command::Redeliver => asked_for(Status::PickedUp) && self.attempt > 1,
+            Command::Prep { prep_min, .. } => {
+                let promise = estimate::ready_eta(self, *prep_min, facts);
+                let moved = |eta: Timestamp| promise.duration_since(eta).abs();
+                matches!(self.status, Status::Accepted | Status::Preparing)
+                    && self.prep_min == Some(*prep_min)
+                    && self.ready_eta.is_some_and(|eta| moved(eta) < SAME_PROMISE)
+            }
+            Command::Update(patch) => !details::Changes::between(self, patch).any(),
+            Command::Assign { driver } => self.leg.has_driver() && self.driver == Some(*driver),
+            Command::AtStore => self.leg == Leg::AtStore,
+            Command::AtDoor => self.leg == Leg::AtDoor,
+            Command::Search
+            | Command::SearchFailed
+            | Command::Unassign { .. }
+            | Command::Drop { .. } => false,
+        }
+    }
+
+    /// Why the table has no row for the action. Only a cancellation says more than that.
+    fn closed_to(&self, action: Action) -> Refusal {
+        let has_left = match self.status {
+            Status::PickedUp
+            | Status::Delivered
+            | Status::Failed
+            | Status::Returning
+            | Status::Returned => true,
+            Status::Scheduled
+            | Status::Placed
+            | Status::Accepted
+            | Status::Preparing
+            | Status::Ready
+            | Status::Rejected
+            | Status::Cancelled => false,
+        };
+        if action == Action::Cancel && has_left {
+            Refusal::AlreadyPickedUp
+        } else {
+            Refusal::InvalidTransition
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The order machine: what an order is, who may change it, and what follows.
+//!
+//! It decides and never waits: no I/O, no clock, no wire format. Time, the store, the tenant's
+//! rules and the courier come in as [`Facts`]; the answer is a [`Judgement`]. The tables T1 to
+//! T18 and L1 to L10 of the README's "Order machine" section are the only source of the rules.
+
+mod actor;
+mod command;
+mod fact;
+mod id;
+mod machine;
+mod order;
+mod refusal;
+mod status;
+mod words;
+
+pub use actor::{Actor, Role};
+pub use command::{Action, Command, Given, Patch};
+pub use fact::{Event, Fact};
+pub use id::{BadId, CredentialId, DriverId, EventId, Id, OrderId, StoreId, TenantId};
+pub use machine::{Facts, Judgement, PIN_TRIES, place, travel_time};
+pub use order::{
+    Draft, Driver, Dropoff, Duty, Item, Order, Place, Proof, ProofKind, ProofRequired, Reason,
+    ReasonCode, Stamps, Store, TenantRules, Vehicle, Window,
+};
+pub use refusal::Refusal;
+pub use status::{Fulfilment, Leg, Status, Undeliverable};
+pub use words::{UnknownWord, Word};

@@ -1,0 +1,137 @@
+//! The feed carries committed events from the log to the hubs: in log order, each once.
+//!
+//! It owns the cursor and a connection of its own. Notifications only wake it; they may come
+//! late, merged or not at all, and nothing but latency depends on them: it polls as well.
+//!
+//! Absent on purpose: it never writes, never sees a session, never skips a position. When the
+//! log cannot be read it publishes nothing, and readiness fails.
+
+mod backoff;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::config;
+use crate::hub::{Hubs, Message, Publication};
+use crate::protocol::code::Disconnect;
+use crate::store::{Error, Listening};
+use backoff::Backoff;
+
+/// Where the feed stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedState {
+    /// Whether the log can be heard and read.
+    pub up: bool,
+    /// The last position published.
+    pub cursor: u64,
+}
+
+/// The feed and its cursor.
+#[derive(Debug)]
+pub struct Feed {
+    listening: Listening,
+    hubs: Hubs,
+    settings: config::Feed,
+    state: watch::Sender<FeedState>,
+    /// Which log the cursor belongs to; absent before the first connection.
+    epoch: Option<Arc<str>>,
+    cursor: u64,
+}
+
+impl Feed {
+    /// A feed and the place where its state can be watched.
+    pub fn new(
+        listening: Listening,
+        hubs: Hubs,
+        settings: config::Feed,
+    ) -> (Self, watch::Receiver<FeedState>) {
+        let (state, watched) = watch::channel(FeedState::default());
+        (Self { listening, hubs, settings, state, epoch: None, cursor: 0 }, watched)
+    }
+
+    /// Runs for the life of the process: connects, publishes, and connects again with back-off
+    /// whenever the connection is lost.
+    pub async fn run(mut self) {
+        let mut backoff =
+            Backoff::new(self.settings.reconnect_min_ms.get(), self.settings.reconnect_max_ms.get());
+        loop {
+            let lost = match self.connect().await {
+                Ok(()) => {
+                    backoff.reset();
+                    self.follow().await
+                }
+                Err(error) => Err(error),
+            };
+            self.listening.hang_up();
+            self.state.send_modify(|state| state.up = false);
+            let pause = backoff.next();
+            match lost {
+                Ok(()) => tracing::warn!(?pause, "the listening connection was lost"),
+                Err(error) => tracing::warn!(%error, cause = ?std::error::Error::source(&error), ?pause, "the log cannot be heard"),
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Listens, then reads what was missed, then says that it is up.
+    async fn connect(&mut self) -> Result<(), Error> {
+        let (epoch, last) = self.listening.connect().await?;
+        match &self.epoch {
+            // Nobody has heard anything yet: what was committed before is in snapshots.
+            None => self.cursor = last,
+            Some(known) if *known == epoch && last >= self.cursor => self.drain().await?,
+            Some(known) => {
+                tracing::error!(%known, %epoch, last, cursor = self.cursor, "the log was replaced");
+                self.hubs.send(&Message::EndAll(Disconnect::STATE_INVALIDATED)).await;
+                self.cursor = last;
+            }
+        }
+        self.epoch = Some(epoch);
+        self.state.send_replace(FeedState { up: true, cursor: self.cursor });
+        tracing::info!(cursor = self.cursor, "the feed is up");
+        Ok(())
+    }
+
+    /// Publishes until the connection is lost.
+    async fn follow(&mut self) -> Result<(), Error> {
+        let probe_every = self.settings.probe_interval_ms.get();
+        let mut probed = Instant::now();
+        loop {
+            if !self.listening.wait(self.settings.poll_interval_ms.get()).await {
+                return Ok(());
+            }
+            self.drain().await?;
+            if probed.elapsed() >= probe_every {
+                if !self.listening.probe(probe_every).await {
+                    return Ok(());
+                }
+                probed = Instant::now();
+            }
+        }
+    }
+
+    /// Reads the log after the cursor until a page comes back short, and publishes it.
+    async fn drain(&mut self) -> Result<(), Error> {
+        loop {
+            let page = self.listening.read_events(self.cursor, self.settings.page_len).await?;
+            let full = page.len() >= usize::try_from(self.settings.page_len).unwrap_or(usize::MAX);
+            if let (Some(first), Some(last)) = (page.first(), page.last()) {
+                if first.position != self.cursor + 1 {
+                    // Positions are gapless: what lay between was dropped before we read it.
+                    tracing::error!(cursor = self.cursor, first = first.position, "the log has a gap");
+                    self.hubs.send(&Message::EndAll(Disconnect::INSUFFICIENT_STATE)).await;
+                }
+                self.cursor = last.position;
+                let publications: Arc<[_]> =
+                    page.into_iter().map(|event| Arc::new(Publication::new(event))).collect();
+                self.hubs.send(&Message::Publish(publications)).await;
+                self.state.send_modify(|state| state.cursor = self.cursor);
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The frames that wait for one socket.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use actix_rt::net::TcpStream;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::frame::close_frame;
+use crate::protocol::code::Disconnect;
+
+/// Frames handed to the kernel by one call; Linux takes up to 1,024.
+const FRAMES_PER_WRITE: usize = 64;
+
+/// One session's socket and the frames waiting for it, oldest first.
+///
+/// Invariants: `bytes` is what is yet to be written of `frames`; once `ended` is set it stays
+/// set, and only the close frame is queued after it.
+///
+/// The limit is bytes rather than frames because memory is what a stalled phone costs us.
+/// Filling up ends the session (3008, slow) and drops no frame silently: on reconnect the
+/// subscriber recovers from its last offset, so it may be late but never has a gap.
+#[derive(Debug)]
+pub struct Mailbox {
+    stream: TcpStream,
+    limit: usize,
+    queue: RefCell<Queue>,
+    /// Set while the mailbox is on its hub's list of those to be written.
+    touched: Cell<bool>,
+    ended: Cell<Option<Disconnect>>,
+    /// The socket is gone; nothing can be written any more.
+    broken: Cell<bool>,
+    /// Rung when the session's own task must act: the socket is full, or the session has ended.
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<Bytes>,
+    /// Bytes of the first frame that the kernel has taken.
+    written: usize,
+    bytes: usize,
+}
+
+impl Queue {
+    fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    fn took(&mut self, mut count: usize) {
+        self.bytes = self.bytes.saturating_sub(count);
+        count += self.written;
+        while let Some(first) = self.frames.front() {
+            if count < first.len() {
+                break;
+            }
+            count -= first.len();
+            self.frames.pop_front();
+        }
+        self.written = count;
+        if self.frames.is_empty() {
+            // An idle socket holds no queue.
+            self.frames = VecDeque::new();
+        }
+    }
+}
+
+impl Mailbox {
+    /// A mailbox for `stream`, in which at most `limit` bytes of publications wait.
+    pub fn new(stream: TcpStream, limit: usize) -> Self {
+        Self {
+            stream,
+            limit,
+            queue: RefCell::default(),
+            touched: Cell::new(false),
+            ended: Cell::new(None),
+            broken: Cell::new(false),
+            wake: Notify::new(),
+        }
+    }
+
+    /// The socket, for reading.
+    pub const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Why the session ends, once it does.
+    pub const fn ended(&self) -> Option<Disconnect> {
+        self.ended.get()
+    }
+
+    /// Whether the socket is gone.
+    pub const fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// Queues a publication. False when it was not queued: the session has ended, or ends now
+    /// because too much waits already.
+    pub(super) fn push(&self, frame: Bytes) -> bool {
+        if self.ended.get().is_some() {
+            return false;
+        }
+        let mut queue = self.queue.borrow_mut();
+        if queue.bytes + frame.len() > self.limit {
+            drop(queue);
+            self.end(Disconnect::SLOW);
+            return false;
+        }
+        queue.push(frame);
+        true
+    }
+
+    /// Queues what answers a command, whatever waits: one command at a time is answered, and the
+    /// next is not read before [`Mailbox::roomy`].
+    pub fn answer(&self, frame: Bytes) {
+        if self.ended.get().is_none() {
+            self.queue.borrow_mut().push(frame);
+        }
+    }
+
+    /// Whether another command may be taken.
+    pub fn roomy(&self) -> bool {
+        self.queue.borrow().bytes <= self.limit
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.borrow().frames.is_empty()
+    }
+
+    /// Ends the session: a close frame is the last that is queued. A slow one loses what waits,
+    /// as it could not be sent anyway; others are sent theirs first.
+    pub fn end(&self, disconnect: Disconnect) {
+        if self.ended.get().is_some() {
+            return;
+        }
+        self.ended.set(Some(disconnect));
+        let mut queue = self.queue.borrow_mut();
+        if disconnect.code == Disconnect::SLOW.code {
+            // A frame that the kernel has a part of must be finished: what follows would
+            // otherwise be read as its rest.
+            let keep = usize::from(queue.written > 0);
+            queue.frames.truncate(keep);
+            queue.bytes = queue.frames.front().map_or(0, |first| first.len() - queue.written);
+        }
+        queue.push(close_frame(disconnect.code, disconnect.reason));
+        self.wake.notify_one();
+    }
+
+    /// Queues a frame that answers the peer's own close.
+    pub fn end_with(&self, frame: Bytes, disconnect: Disconnect) {
+        if self.ended.get().is_none() {
+            self.ended.set(Some(disconnect));
+            self.queue.borrow_mut().push(frame);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Puts it on the list of those to be written; false when it is there already.
+    pub(super) fn touch(&self) -> bool {
+        !self.touched.replace(true)
+    }
+
+    /// Writes what waits, as far as the kernel takes it. When it takes no more, the session's
+    /// own task is woken to wait for it.
+    pub fn flush(&self) {
+        self.touched.set(false);
+        if let Err(error) = self.try_write() {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                self.broken.set(true);
+            }
+            self.wake.notify_one();
+        }
+    }
+
+    fn try_write(&self) -> io::Result<()> {
+        let mut queue = self.queue.borrow_mut();
+        while let Some(first) = queue.frames.front() {
+            let written = if queue.frames.len() == 1 {
+                self.stream.try_write(first.get(queue.written..).unwrap_or_default())?
+            } else {
+                let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
+                let mut skip = queue.written;
+                let mut count = 0;
+                for (slice, frame) in slices.iter_mut().zip(&queue.frames) {
+                    *slice = IoSlice::new(frame.get(skip..).unwrap_or_default());
+                    skip = 0;
+                    count += 1;
+                }
+                self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())?
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            queue.took(written);
+        }
+        Ok(())
+    }
+
+    /// Writes whenever the socket takes something again, until the session has ended and all is
+    /// written, or the socket is gone. The session's own task runs this.
+    pub async fn run(&self) {
+        loop {
+            if self.broken.get() || (self.ended.get().is_some() && self.is_empty()) {
+                return;
+            }
+            if self.is_empty() {
+                self.wake.notified().await;
+                continue;
+            }
+            if self.ended.get().is_none() {
+                // Woken for a full socket, or by an answer whose flush was cut short.
+                if self.stream.writable().await.is_err() {
+                    self.broken.set(true);
+                    return;
+                }
+            }
+            match self.try_write() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.stream.writable().await.is_err() {
+                        self.broken.set(true);
+                    }
+                }
+                Err(_gone) => self.broken.set(true),
+            }
+        }
+    }
+}

@@ -1,0 +1,626 @@
+//! One batch: the changes of one transaction.
+//!
+//! Two round trips. The first locks and reads all that the changes concern; the order machine
+//! then judges each change in memory, in batch order; the second, pipelined, writes what was
+//! decided and commits. The log's head is locked last, so that the batches of several processes
+//! overlap until there. Locks are taken in one order everywhere (orders, couriers, stores, new
+//! external ids, keys, head; each ascending), so writers cannot deadlock.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deadpool_postgres::Object;
+use jiff::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::change::{Change, IdempotencyKey, Outcome, Target};
+use super::log::unsigned;
+use super::record::{DriverRecord, EventRecord, OrderRecord, StoreRecord};
+use super::{Error, statement};
+use crate::domain::{
+    Command, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement, Order, OrderId,
+    Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _, place,
+};
+use crate::view::{Sheet, fact_data};
+
+/// How a batch failed.
+#[derive(Debug)]
+pub(super) enum BatchError {
+    /// Nothing was committed.
+    Failed(Error),
+    /// The connection was lost while committing: these are the outcomes if it did commit, and
+    /// the transaction that tells.
+    Unknown {
+        /// The transaction's id, as `pg_xact_status` takes it.
+        xid: String,
+        /// One for each change.
+        outcomes: Vec<Outcome>,
+    },
+}
+
+impl From<Error> for BatchError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+impl From<tokio_postgres::Error> for BatchError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// A batch's outcomes, one for each change, and how far the log reaches after it.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) outcomes: Vec<Outcome>,
+    /// The position of the batch's last event; absent when it wrote none.
+    pub(super) last: Option<u64>,
+}
+
+/// What the changes concern, as read under lock, and as it becomes while they are judged.
+#[derive(Debug, Default)]
+struct Room {
+    now: Timestamp,
+    orders: HashMap<OrderId, Order>,
+    placed: HashMap<(TenantId, String), (Order, Vec<u8>)>,
+    stores: HashMap<StoreId, (Store, TenantRules)>,
+    drivers: HashMap<DriverId, (Driver, i64)>,
+    keys: HashMap<(TenantId, String, String), (Vec<u8>, Order)>,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Writes {
+    inserted: Vec<OrderRecord>,
+    request_hashes: Vec<Vec<u8>>,
+    updated: Vec<OrderRecord>,
+    closed: Vec<bool>,
+    events: Vec<EventRecord>,
+    duties: Vec<(DriverId, Duty)>,
+    pauses: Vec<(StoreId, Option<Timestamp>)>,
+    keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
+}
+
+impl Writes {
+    const fn is_empty(&self) -> bool {
+        self.inserted.is_empty() && self.updated.is_empty() && self.events.is_empty()
+    }
+}
+
+/// Role and identity: what an Idempotency-Key belongs to.
+pub(super) fn key_scope(change: &Change) -> String {
+    format!("{}:{}", change.by.role.word(), change.by.id)
+}
+
+/// Runs one batch in one transaction. No two changes may concern the same order, external id,
+/// courier's duty, store's pause or key.
+pub(super) async fn run_batch(
+    client: &Object,
+    changes: &[&Change],
+) -> Result<Committed, BatchError> {
+    let result = attempt(client, changes).await;
+    if matches!(result, Err(BatchError::Failed(_))) && !client.is_closed() {
+        // Whether or not a transaction was begun, none must be left behind.
+        if let Err(error) = client.batch_execute("rollback").await {
+            tracing::debug!(%error, "rolling back a failed batch");
+        }
+    }
+    result
+}
+
+async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, BatchError> {
+    let (mut room, xid) = lock_and_read(client, changes).await?;
+    let mut writes = Writes::default();
+    let outcomes: Vec<Outcome> =
+        changes.iter().map(|change| room.judge(change, &mut writes)).collect();
+    if writes.is_empty() {
+        client.batch_execute("rollback").await?;
+        return Ok(Committed { outcomes, last: None });
+    }
+    match write_and_commit(client, &writes, room.now).await {
+        Ok(last) => Ok(Committed { outcomes, last }),
+        // The commit may have been carried out and only its answer lost.
+        Err(error) if error.is_disconnect() => Err(BatchError::Unknown { xid, outcomes }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+type Parameters<'a> = Vec<&'a (dyn postgres_types::ToSql + Sync)>;
+
+/// One statement of a pipeline; one that no change needs is left out.
+struct Step(Option<tokio_postgres::Statement>);
+
+impl Step {
+    async fn prepare(
+        client: &Object,
+        wanted: bool,
+        statement: statement::Statement,
+    ) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self(if wanted { Some(statement.prepare(client).await?) } else { None }))
+    }
+
+    /// Sends the statement when first polled, and waits for its rows.
+    async fn run(
+        &self,
+        client: &Object,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match &self.0 {
+            Some(statement) => client.query(statement, &parameters).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The first round trip.
+async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, String), BatchError> {
+    let mut tenants = HashSet::new();
+    let (mut orders, mut stores, mut drivers, mut assigned) = (vec![], vec![], vec![], vec![]);
+    let mut paused = vec![];
+    let (mut placed_tenants, mut placed_ids) = (vec![], vec![]);
+    let (mut key_tenants, mut key_scopes, mut key_texts) = (vec![], vec![], vec![]);
+    for change in changes {
+        tenants.insert(change.tenant.uuid());
+        match &change.target {
+            Target::Place { draft, .. } => {
+                stores.push(draft.store.uuid());
+                placed_tenants.push(change.tenant.uuid());
+                placed_ids.push(draft.external_id.as_str());
+            }
+            Target::Order { id, command } => {
+                orders.push(id.uuid());
+                if let Command::Assign { driver } = command.as_ref() {
+                    assigned.push(driver.uuid());
+                }
+            }
+            Target::Duty { driver, .. } => drivers.push(driver.uuid()),
+            Target::Pause { store, .. } => paused.push(store.uuid()),
+        }
+        if let Some(key) = &change.idempotency {
+            key_tenants.push(change.tenant.uuid());
+            key_scopes.push(key_scope(change));
+            key_texts.push(key.key.as_str());
+        }
+    }
+    drivers.extend_from_slice(&assigned);
+    stores.extend_from_slice(&paused);
+    let tenants: Vec<Uuid> = tenants.into_iter().collect();
+
+    let transaction = statement::READ_TRANSACTION.prepare(client).await?;
+    let lock_orders = Step::prepare(client, !orders.is_empty(), statement::LOCK_ORDERS).await?;
+    let lock_drivers = Step::prepare(client, !drivers.is_empty(), statement::LOCK_DRIVERS).await?;
+    let lock_stores = Step::prepare(client, !paused.is_empty(), statement::LOCK_STORES).await?;
+    let find_placed =
+        Step::prepare(client, !placed_ids.is_empty(), statement::FIND_PLACED_ORDERS).await?;
+    let read_stores = Step::prepare(
+        client,
+        !orders.is_empty() || !stores.is_empty(),
+        statement::READ_BATCH_STORES,
+    )
+    .await?;
+    let read_drivers = Step::prepare(
+        client,
+        !orders.is_empty() || !drivers.is_empty(),
+        statement::READ_BATCH_DRIVERS,
+    )
+    .await?;
+    let find_keys =
+        Step::prepare(client, !key_texts.is_empty(), statement::FIND_IDEMPOTENCY_KEYS).await?;
+
+    // Sent in this order without waiting in between; each statement sees what the locks of the
+    // ones before it have settled.
+    let (begun, transaction, locked, _drivers, _stores, placed, store_rows, driver_rows, key_rows) = futures::join!(
+        client.batch_execute("begin"),
+        client.query_one(&transaction, &[]),
+        lock_orders.run(client, vec![&orders, &tenants]),
+        lock_drivers.run(client, vec![&drivers, &tenants]),
+        lock_stores.run(client, vec![&paused, &tenants]),
+        find_placed.run(client, vec![&placed_tenants, &placed_ids]),
+        read_stores.run(client, vec![&orders, &stores, &tenants]),
+        read_drivers.run(client, vec![&orders, &drivers, &tenants]),
+        find_keys.run(client, vec![&key_tenants, &key_scopes, &key_texts]),
+    );
+    begun?;
+    let transaction = transaction?;
+    let mut room = Room { now: transaction.try_get("at")?, ..Room::default() };
+    for row in locked? {
+        let order = order_of(&row)?;
+        room.orders.insert(order.id, order);
+    }
+    for row in placed? {
+        let order = order_of(&row)?;
+        let hash = row.try_get("request_hash")?;
+        room.placed.insert((order.tenant, order.external_id.clone()), (order, hash));
+    }
+    room.add_parties(&store_rows?, &driver_rows?)?;
+    for row in key_rows? {
+        let record: Option<OrderRecord> = row.try_get("record")?;
+        if let Some(record) = record {
+            let tenant = TenantId::from_uuid(row.try_get("tenant_id")?);
+            let key = (tenant, row.try_get("scope")?, row.try_get("key")?);
+            let order = Order::try_from(record).map_err(Error::from)?;
+            room.keys.insert(key, (row.try_get("request_hash")?, order));
+        }
+    }
+    room.complete(client, &tenants).await?;
+    Ok((room, transaction.try_get("xid")?))
+}
+
+fn order_of(row: &Row) -> Result<Order, Error> {
+    let record: OrderRecord = row.try_get("record")?;
+    Ok(record.try_into()?)
+}
+
+impl Room {
+    fn add_parties(&mut self, stores: &[Row], drivers: &[Row]) -> Result<(), Error> {
+        for row in stores {
+            let record: StoreRecord = row.try_get("store")?;
+            let store = Store::from(record);
+            let accept_s: i32 = row.try_get("accept_s")?;
+            let rules = TenantRules {
+                accept_window: std::time::Duration::from_secs(u64::from(accept_s.unsigned_abs())),
+                customer_cancel_until: Status::find(row.try_get("customer_cancel_until")?)?,
+            };
+            self.stores.insert(store.id, (store, rules));
+        }
+        for row in drivers {
+            let record: DriverRecord = row.try_get("driver")?;
+            let driver = Driver::try_from(record)?;
+            self.drivers.insert(driver.id, (driver, row.try_get("active")?));
+        }
+        Ok(())
+    }
+
+    /// Reads the parties of orders that were found by external id or key: seldom needed, and
+    /// only to answer with the whole order.
+    async fn complete(&mut self, client: &Object, tenants: &[Uuid]) -> Result<(), BatchError> {
+        let found = || {
+            self.placed.values().map(|(order, _)| order).chain(self.keys.values().map(|(_, o)| o))
+        };
+        let stores: Vec<Uuid> = found()
+            .filter(|order| !self.stores.contains_key(&order.store))
+            .map(|order| order.store.uuid())
+            .collect();
+        let drivers: Vec<Uuid> = found()
+            .filter_map(|order| order.driver)
+            .filter(|driver| !self.drivers.contains_key(driver))
+            .map(DriverId::uuid)
+            .collect();
+        if stores.is_empty() && drivers.is_empty() {
+            return Ok(());
+        }
+        let read_stores = Step::prepare(client, true, statement::READ_BATCH_STORES).await?;
+        let read_drivers = Step::prepare(client, true, statement::READ_BATCH_DRIVERS).await?;
+        let none: &[Uuid] = &[];
+        let (store_rows, driver_rows) = futures::try_join!(
+            read_stores.run(client, vec![&none, &stores, &tenants]),
+            read_drivers.run(client, vec![&none, &drivers, &tenants]),
+        )?;
+        self.add_parties(&store_rows, &driver_rows)?;
+        Ok(())
+    }
+
+    fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
+        let (store, _rules) = self.stores.get(&order.store)?;
+        let driver = order.driver.and_then(|id| self.drivers.get(&id));
+        Some(Box::new(Sheet {
+            order: order.clone(),
+            store: store.clone(),
+            driver: driver.map(|(driver, _active)| driver.clone()),
+        }))
+    }
+
+    fn judge(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
+        if let Some(key) = &change.idempotency {
+            let place = (change.tenant, key_scope(change), key.key.clone());
+            if let Some((hash, order)) = self.keys.get(&place) {
+                return match self.sheet(order) {
+                    Some(sheet) if *hash == key.request_hash => Outcome::Repeated(sheet),
+                    _ => Outcome::Refused(Refusal::IdempotencyKeyReused, None),
+                };
+            }
+        }
+        match &change.target {
+            Target::Place { draft, request_hash } => {
+                self.judge_place(change, draft, request_hash, writes)
+            }
+            Target::Order { id, command } => self.judge_order(change, *id, command, writes),
+            Target::Duty { driver, duty } => self.judge_duty(change, *driver, *duty, writes),
+            Target::Pause { store, until } => self.judge_pause(change, *store, *until, writes),
+        }
+    }
+
+    fn judge_place(
+        &mut self,
+        change: &Change,
+        draft: &crate::domain::Draft,
+        request_hash: &[u8],
+        writes: &mut Writes,
+    ) -> Outcome {
+        if let Some((order, hash)) = self.placed.get(&(change.tenant, draft.external_id.clone())) {
+            let sheet = self.sheet(order);
+            return match sheet {
+                Some(sheet) if hash == request_hash => Outcome::Repeated(sheet),
+                sheet => Outcome::Refused(Refusal::ExternalIdConflict, sheet),
+            };
+        }
+        let Some((store, rules)) =
+            self.stores.get(&draft.store).filter(|(store, _)| store.tenant == change.tenant)
+        else {
+            let detail = "no such store".to_owned();
+            return Outcome::Refused(Refusal::Validation { field: "store", detail }, None);
+        };
+        let facts = self.facts(change, store, *rules, None);
+        match place(draft.clone(), &change.by, &facts) {
+            Err(refusal) => Outcome::Refused(refusal, None),
+            Ok((order, events)) => {
+                let record = OrderRecord::from(&order);
+                let Some(sheet) = self.sheet(&order) else {
+                    return Outcome::Refused(Refusal::NotFound, None);
+                };
+                writes.add_events(&sheet, &events, self.now);
+                writes.add_key(change, &record);
+                writes.inserted.push(record);
+                writes.request_hashes.push(request_hash.to_vec());
+                self.orders.insert(order.id, order);
+                Outcome::Placed(sheet)
+            }
+        }
+    }
+
+    fn judge_order(
+        &mut self,
+        change: &Change,
+        id: OrderId,
+        command: &Command,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
+        let parties = found.and_then(|order| {
+            let (store, rules) = self.stores.get(&order.store)?;
+            Some((order, store, *rules))
+        });
+        let Some((order, store, rules)) = parties else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        let driver = match command {
+            Command::Assign { driver } => {
+                self.drivers.get(driver).filter(|(driver, _)| driver.tenant == change.tenant)
+            }
+            _ => None,
+        };
+        let facts =
+            self.facts(change, store, rules, driver.map(|(driver, active)| (driver, *active)));
+        match order.judge(command, &change.by, &facts) {
+            Judgement::Repeated => match self.sheet(order) {
+                Some(sheet) => Outcome::Repeated(sheet),
+                None => Outcome::Refused(Refusal::NotFound, None),
+            },
+            Judgement::Refused(refusal) => {
+                let mut order = order.clone();
+                if matches!(refusal, Refusal::PinWrong { .. }) {
+                    // The one thing a refusal writes: the count that ends the guessing.
+                    order.pin_tries += 1;
+                    writes.add_update(&order);
+                    self.orders.insert(id, order.clone());
+                }
+                Outcome::Refused(refusal, self.sheet(&order))
+            }
+            Judgement::Accepted { order, events } => {
+                if let Command::Assign { driver } = command
+                    && let Some((_driver, active)) = self.drivers.get_mut(driver)
+                {
+                    *active += 1;
+                }
+                let Some(sheet) = self.sheet(&order) else {
+                    return Outcome::Refused(Refusal::NotFound, None);
+                };
+                writes.add_events(&sheet, &events, self.now);
+                let record = writes.add_update(&order);
+                writes.add_key(change, &record);
+                self.orders.insert(id, *order);
+                Outcome::Changed(sheet)
+            }
+        }
+    }
+
+    fn judge_duty(
+        &mut self,
+        change: &Change,
+        id: DriverId,
+        duty: Duty,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let found = self.drivers.get_mut(&id).filter(|(driver, _)| driver.tenant == change.tenant);
+        let Some((driver, _active)) = found else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        if driver.duty != duty {
+            driver.duty = duty;
+            writes.duties.push((id, duty));
+            let fact = Fact::DriverDuty { duty };
+            writes.add_event_about(change, self.now, &fact, None, Some(id));
+        }
+        Outcome::Driver(Box::new(driver.clone()))
+    }
+
+    fn judge_pause(
+        &mut self,
+        change: &Change,
+        id: StoreId,
+        until: Option<Timestamp>,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let found = self.stores.get_mut(&id).filter(|(store, _)| store.tenant == change.tenant);
+        let Some((store, _rules)) = found else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        if until.is_some_and(|until| until <= self.now) {
+            let detail = "must lie in the future".to_owned();
+            return Outcome::Refused(Refusal::Validation { field: "until", detail }, None);
+        }
+        if store.paused_until != until {
+            store.paused_until = until;
+            writes.pauses.push((id, until));
+            let fact = Fact::StorePaused { until };
+            writes.add_event_about(change, self.now, &fact, Some(id), None);
+        }
+        Outcome::Store(Box::new(store.clone()))
+    }
+
+    fn facts<'a>(
+        &self,
+        change: &Change,
+        store: &'a Store,
+        rules: TenantRules,
+        driver: Option<(&'a Driver, i64)>,
+    ) -> Facts<'a> {
+        Facts {
+            now: self.now,
+            rules,
+            store,
+            driver,
+            occurred_at: change.occurred_at,
+            if_match: change.if_match,
+        }
+    }
+}
+
+impl Writes {
+    fn add_events(&mut self, sheet: &Sheet, events: &[Event], now: Timestamp) {
+        let order = &sheet.order;
+        for event in events {
+            self.events.push(EventRecord {
+                id: EventId::new().uuid(),
+                tenant_id: order.tenant.uuid(),
+                store_id: Some(order.store.uuid()),
+                order_id: Some(order.id.uuid()),
+                driver_id: event.driver.map(DriverId::uuid),
+                prior_driver_id: event.prior_driver.map(DriverId::uuid),
+                n: Some(event.n),
+                kind: event.fact.kind().to_owned(),
+                actor_role: event.by.role.word().to_owned(),
+                actor_id: event.by.id.clone(),
+                was: Some(event.was.word().to_owned()),
+                status: Some(event.status.word().to_owned()),
+                occurred_at: event.occurred_at,
+                recorded_at: now,
+                data: fact_data(&event.fact, Some(sheet)),
+            });
+        }
+    }
+
+    fn add_event_about(
+        &mut self,
+        change: &Change,
+        now: Timestamp,
+        fact: &Fact,
+        store: Option<StoreId>,
+        driver: Option<DriverId>,
+    ) {
+        self.events.push(EventRecord {
+            id: EventId::new().uuid(),
+            tenant_id: change.tenant.uuid(),
+            store_id: store.map(StoreId::uuid),
+            order_id: None,
+            driver_id: driver.map(DriverId::uuid),
+            prior_driver_id: None,
+            n: None,
+            kind: fact.kind().to_owned(),
+            actor_role: change.by.role.word().to_owned(),
+            actor_id: change.by.id.clone(),
+            was: None,
+            status: None,
+            occurred_at: change.occurred_at.filter(|at| *at <= now).unwrap_or(now),
+            recorded_at: now,
+            data: fact_data(fact, None),
+        });
+    }
+
+    fn add_update(&mut self, order: &Order) -> OrderRecord {
+        let record = OrderRecord::from(order);
+        self.updated.push(record.clone());
+        self.closed.push(order.status.is_terminal());
+        record
+    }
+
+    fn add_key(&mut self, change: &Change, record: &OrderRecord) {
+        if let Some(key) = &change.idempotency {
+            self.keys.push((change.tenant, key_scope(change), key.clone(), record.clone()));
+        }
+    }
+}
+
+/// The second round trip. The position of the last event, if there is one.
+async fn write_and_commit(
+    client: &Object,
+    writes: &Writes,
+    now: Timestamp,
+) -> Result<Option<u64>, Error> {
+    let insert =
+        Step::prepare(client, !writes.inserted.is_empty(), statement::INSERT_ORDERS).await?;
+    let update =
+        Step::prepare(client, !writes.updated.is_empty(), statement::UPDATE_ORDERS).await?;
+    let duty = Step::prepare(client, !writes.duties.is_empty(), statement::UPDATE_DUTY).await?;
+    let pause = Step::prepare(client, !writes.pauses.is_empty(), statement::UPDATE_PAUSE).await?;
+    let keys =
+        Step::prepare(client, !writes.keys.is_empty(), statement::INSERT_IDEMPOTENCY_KEYS).await?;
+    let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
+
+    let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
+        writes.duties.iter().map(|(id, duty)| (id.uuid(), duty.word())).unzip();
+    let (pause_ids, pause_untils): (Vec<Uuid>, Vec<Option<Timestamp>>) =
+        writes.pauses.iter().map(|(id, until)| (id.uuid(), *until)).unzip();
+    let mut key_columns = (vec![], vec![], vec![], vec![], vec![]);
+    for (tenant, scope, key, record) in &writes.keys {
+        key_columns.0.push(tenant.uuid());
+        key_columns.1.push(scope.as_str());
+        key_columns.2.push(key.key.as_str());
+        key_columns.3.push(key.request_hash.as_slice());
+        key_columns.4.push(record);
+    }
+    // A parameter that cannot be sent fails at once, before the commit below is sent: it must
+    // then not be. What the server refuses makes the commit a rollback by itself.
+    let unsent = AtomicBool::new(false);
+    let send = async |step: &Step, parameters: Parameters<'_>| {
+        let rows = step.run(client, parameters).await;
+        unsent.fetch_or(rows.is_err(), Ordering::Relaxed);
+        rows
+    };
+    let commit = async {
+        client
+            .batch_execute(if unsent.load(Ordering::Relaxed) { "rollback" } else { "commit" })
+            .await
+    };
+    let (inserted, updated, on_duty, paused, kept, appended, committed) = futures::join!(
+        send(&insert, vec![&writes.inserted, &writes.request_hashes, &now]),
+        send(&update, vec![&writes.updated, &writes.closed, &now]),
+        send(&duty, vec![&duty_ids, &duty_words]),
+        send(&pause, vec![&pause_ids, &pause_untils]),
+        send(
+            &keys,
+            vec![
+                &key_columns.0,
+                &key_columns.1,
+                &key_columns.2,
+                &key_columns.3,
+                &key_columns.4,
+                &now,
+            ]
+        ),
+        send(&append, vec![&writes.events]),
+        commit,
+    );
+    // The first that failed made the server refuse those after it, and turned the commit into a
+    // rollback that reports success: so they are looked at in order, the commit last.
+    inserted?;
+    updated?;
+    on_duty?;
+    paused?;
+    kept?;
+    let appended = appended?;
+    committed?;
+    let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;
+    Ok(last.map(unsigned))
+}

@@ -1,0 +1,99 @@
+//! What a caller asks of the writer, and what it is told.
+
+use jiff::Timestamp;
+
+use crate::domain::{
+    Actor, Command, Draft, Driver, DriverId, Duty, OrderId, Refusal, Store, StoreId, TenantId,
+};
+use crate::view::Sheet;
+
+/// One change as a caller asks for it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Whose data it is about; nothing of another tenant is ever found.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub by: Actor,
+    /// What is asked.
+    pub target: Target,
+    /// A key under which the answer is kept.
+    pub idempotency: Option<IdempotencyKey>,
+    /// The version the caller has seen, if it insists on it.
+    pub if_match: Option<i64>,
+    /// When it happened, by the caller's device.
+    pub occurred_at: Option<Timestamp>,
+}
+
+/// An Idempotency-Key and a fingerprint of the request it came with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// The caller's key, at most 255 bytes.
+    pub key: String,
+    /// SHA-256 of method, target and body.
+    pub request_hash: Vec<u8>,
+}
+
+/// What a change is about.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A new order.
+    Place {
+        /// What is ordered.
+        draft: Box<Draft>,
+        /// SHA-256 of the request, which tells a repeat from a conflict.
+        request_hash: Vec<u8>,
+    },
+    /// An order that is there.
+    Order {
+        /// Which.
+        id: OrderId,
+        /// What is asked of it.
+        command: Box<Command>,
+    },
+    /// A courier's duty.
+    Duty {
+        /// Which courier.
+        driver: DriverId,
+        /// The new duty.
+        duty: Duty,
+    },
+    /// A store's pause.
+    Pause {
+        /// Which store.
+        store: StoreId,
+        /// Until when; `None` opens it.
+        until: Option<Timestamp>,
+    },
+}
+
+/// What became of a change. All but `Refused` are durable when the caller hears of them.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// A new order.
+    Placed(Box<Sheet>),
+    /// The order changed.
+    Changed(Box<Sheet>),
+    /// It had taken effect before; nothing was written.
+    Repeated(Box<Sheet>),
+    /// It is not carried out; nothing was written. The order as it stands, if it was found.
+    Refused(Refusal, Option<Box<Sheet>>),
+    /// The courier's row after the change.
+    Driver(Box<Driver>),
+    /// The store's row after the change.
+    Store(Box<Store>),
+}
+
+/// Why a change has no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The queue is full: nothing was written, ask again later.
+    #[error("the writer's queue is full")]
+    Overloaded,
+    /// The database refused or was gone: nothing was written.
+    #[error("the change could not be written")]
+    Failed,
+    /// The database was lost during the commit: it may have been written. Ask again with the
+    /// same Idempotency-Key, or look.
+    #[error("whether the change was written is not known")]
+    Unknown,
+}

@@ -1,0 +1,176 @@
+//! The one room that knows SQL: reads, the batched writer, and the log.
+//!
+//! A [`Database`] owns three pools: one for reads and seldom writes, one of a single connection
+//! for the [`Writer`], and one of a single connection for the feed's LISTEN. Everything that an
+//! order becomes goes through the writer; nothing else touches `orders` and `events`.
+//!
+//! Absent on purpose: it knows no socket, no channel and no token.
+
+mod batch;
+mod change;
+mod connect;
+mod listen;
+mod log;
+mod migrate;
+mod orders;
+mod parties;
+mod record;
+pub mod statement;
+mod tenants;
+mod writer;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
+use tokio::sync::{Notify, mpsc};
+
+pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
+pub use listen::Listening;
+pub use log::{Missed, Scope};
+pub use migrate::{SchemaState, migrate, schema_state};
+pub use orders::{OpenOrders, OrderFilter, OrderPage};
+pub use parties::{DriverPatch, StorePatch};
+pub use tenants::Credential;
+pub use writer::{Writer, run_writer};
+
+use crate::config;
+use crate::domain::UnknownWord;
+
+/// What went wrong with the database, by what a caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Try again a little later.
+    #[error("no connection to PostgreSQL became free in time")]
+    Busy,
+    /// PostgreSQL cannot be reached; try again later.
+    #[error("connecting to PostgreSQL")]
+    Unreachable(#[source] PoolError),
+    /// A statement failed.
+    #[error("running a statement")]
+    Statement(#[from] tokio_postgres::Error),
+    /// The database holds a word this release does not know.
+    #[error("reading a row")]
+    Word(#[from] UnknownWord),
+    /// The database's URL does not do.
+    #[error("reading the database's URL")]
+    Url(#[source] tokio_postgres::Error),
+    /// A pool could not be made.
+    #[error("making a connection pool")]
+    Pool(#[source] deadpool_postgres::BuildError),
+    /// A migration failed; the schema is as it was before it.
+    #[error("migrating the schema")]
+    Migration(#[source] refinery::Error),
+}
+
+impl Error {
+    /// Whether the connection is gone, as opposed to a statement refused by a living server.
+    pub fn is_disconnect(&self) -> bool {
+        match self {
+            Self::Busy | Self::Unreachable(_) => true,
+            Self::Statement(error) => {
+                let cause = std::error::Error::source(error);
+                error.is_closed()
+                    || cause.is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+                    || error.code().is_some_and(|code| {
+                        // Shut down, crashed, not yet up; or we idled too long in a transaction
+                        // and were cut off.
+                        matches!(code.code(), "57P01" | "57P02" | "57P03" | "25P03")
+                    })
+            }
+            Self::Word(_) | Self::Url(_) | Self::Pool(_) | Self::Migration(_) => false,
+        }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::Busy,
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
+            | PoolError::Backend(_)
+            | PoolError::Closed
+            | PoolError::NoRuntimeSpecified
+            | PoolError::PostCreateHook(_) => Self::Unreachable(error),
+        }
+    }
+}
+
+/// The database: its pools, and which log it holds.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    writing: Pool,
+    listening: Pool,
+    epoch: Arc<RwLock<Arc<str>>>,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("epoch", &self.epoch()).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// The pools for these settings; connects to nothing yet. Must be called on the runtime that
+    /// the connections shall live on.
+    pub fn new(settings: &config::Database) -> Result<(Self, Listening), Error> {
+        let url = settings.url.0.as_str();
+        let listen_url = Some(settings.listen_url.0.as_str()).filter(|url| !url.is_empty());
+        let (bell, rung) = mpsc::channel(1);
+        let down = Arc::new(Notify::new());
+        let ear = connect::Ear { bell, down: Arc::clone(&down) };
+        let database = Self {
+            pool: connect::pool(url, settings.pool_size, "reads", "", settings, None)?,
+            // Array parameters defeat the planner's guess at a custom plan.
+            writing: connect::pool(
+                url,
+                1,
+                "writer",
+                "-c plan_cache_mode=force_generic_plan",
+                settings,
+                None,
+            )?,
+            listening: connect::pool(
+                listen_url.unwrap_or(url),
+                1,
+                "feed",
+                "",
+                settings,
+                Some(ear),
+            )?,
+            epoch: Arc::new(RwLock::new(Arc::from(""))),
+        };
+        let listening = Listening::new(database.clone(), rung, down);
+        Ok((database, listening))
+    }
+
+    /// Which log this is, as last read by the feed; empty before the first read.
+    pub fn epoch(&self) -> Arc<str> {
+        Arc::clone(&self.epoch.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_epoch(&self, epoch: &str) {
+        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(epoch);
+    }
+
+    async fn reading(&self) -> Result<Object, Error> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Closes every pool; what is under way ends first.
+    pub fn close(&self) {
+        self.pool.close();
+        self.writing.close();
+        self.listening.close();
+    }
+}
+
+/// Runs one read: prepares through the cache and queries on a pooled connection.
+macro_rules! read {
+    ($database:expr, $statement:ident, $($parameter:expr),* $(,)?) => {{
+        let client = $database.reading().await?;
+        let statement = $crate::store::statement::$statement.prepare(&client).await?;
+        client.query(&statement, &[$($parameter),*]).await?
+    }};
+}
+use read;

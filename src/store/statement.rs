@@ -1,0 +1,85 @@
+//! The hand-written statements: one file each in `sql/statements`, included at build time.
+//!
+//! The head of a file says its parameters and columns; `tests/statements.rs` holds it against a
+//! migrated server, and this list against the folder.
+
+use deadpool_postgres::ClientWrapper;
+
+/// One statement.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement {
+    /// The file's name without its ending, as in the head of the file.
+    pub name: &'static str,
+    /// The whole file: the comment travels along, so that `pg_stat_activity` names it.
+    pub sql: &'static str,
+}
+
+impl Statement {
+    /// The prepared statement, from the connection's cache.
+    pub(super) async fn prepare(
+        &self,
+        client: &ClientWrapper,
+    ) -> Result<tokio_postgres::Statement, tokio_postgres::Error> {
+        client.prepare_cached(self.sql).await
+    }
+}
+
+macro_rules! statements {
+    ($($name:ident $file:literal)+) => {
+        $(
+            #[doc = concat!("`sql/statements/", $file, ".sql`")]
+            pub const $name: Statement = Statement {
+                name: $file,
+                sql: include_str!(concat!("../../sql/statements/", $file, ".sql")),
+            };
+        )+
+        /// Every statement there is.
+        pub const ALL: &[Statement] = &[$($name,)+];
+    };
+}
+
+statements! {
+    APPEND_EVENTS "append_events"
+    DELETE_IDEMPOTENCY_KEYS "delete_idempotency_keys"
+    FIND_CREDENTIAL "find_credential"
+    FIND_DRIVER "find_driver"
+    FIND_IDEMPOTENCY_KEYS "find_idempotency_keys"
+    FIND_ORDER "find_order"
+    FIND_PLACED_ORDERS "find_placed_orders"
+    FIND_STORE "find_store"
+    FIND_TENANT "find_tenant"
+    FIND_TRANSACTION_STATUS "find_transaction_status"
+    INSERT_CREDENTIAL "insert_credential"
+    INSERT_IDEMPOTENCY_KEYS "insert_idempotency_keys"
+    INSERT_ORDERS "insert_orders"
+    LIST_DRIVER_ORDERS "list_driver_orders"
+    LIST_DRIVERS "list_drivers"
+    LIST_OPEN_DRIVER_ORDERS "list_open_driver_orders"
+    LIST_OPEN_ORDERS "list_open_orders"
+    LIST_OPEN_STORE_ORDERS "list_open_store_orders"
+    LIST_ORDERS "list_orders"
+    LIST_STORE_ORDERS "list_store_orders"
+    LIST_STORES "list_stores"
+    LOCK_DRIVERS "lock_drivers"
+    LOCK_ORDERS "lock_orders"
+    LOCK_STORES "lock_stores"
+    READ_BATCH_DRIVERS "read_batch_drivers"
+    READ_BATCH_STORES "read_batch_stores"
+    READ_DRIVER_EVENTS "read_driver_events"
+    READ_EPOCH "read_epoch"
+    READ_EVENTS "read_events"
+    READ_HEAD "read_head"
+    READ_OLDEST_POSITION "read_oldest_position"
+    READ_ORDER_EVENTS "read_order_events"
+    READ_STORE_EVENTS "read_store_events"
+    READ_TENANT_EVENTS "read_tenant_events"
+    READ_TRANSACTION "read_transaction"
+    UPDATE_DRIVER "update_driver"
+    UPDATE_DUTY "update_duty"
+    UPDATE_ORDERS "update_orders"
+    UPDATE_PAUSE "update_pause"
+    UPDATE_STORE "update_store"
+    UPSERT_DRIVER "upsert_driver"
+    UPSERT_STORE "upsert_store"
+    UPSERT_TENANT "upsert_tenant"
+}

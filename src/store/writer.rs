@@ -1,0 +1,225 @@
+//! The writer: one task, one connection, one batch at a time.
+//!
+//! A batch is whatever queued while the one before it committed: alone, a change waits for
+//! nothing; under load batches grow by themselves. There is no timer and no lingering.
+//!
+//! Two changes of one order never share a batch: the second goes into the next one, judged on
+//! what the first left. A failed batch is retried change by change, so that one poisoned change
+//! cannot fail its neighbours. A connection lost while committing leaves an unknown outcome,
+//! which the database itself is asked for, never assumed.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+
+use super::batch::{BatchError, key_scope, run_batch};
+use super::change::{Change, Outcome, Target, WriteError};
+use super::{Database, Error, statement};
+use crate::domain::{DriverId, OrderId, StoreId, TenantId};
+
+/// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
+const RESOLVE_FOR: Duration = Duration::from_secs(10);
+/// Pause between two such questions: a backend that was cut off in its commit needs about one
+/// sync of the disk to end.
+const RESOLVE_PAUSE: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+struct Job {
+    change: Change,
+    answer: oneshot::Sender<Result<Outcome, WriteError>>,
+}
+
+/// What two changes of one batch must not have in common.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Exclusive {
+    Order(OrderId),
+    External(TenantId, String),
+    Duty(DriverId),
+    Pause(StoreId),
+    Key(TenantId, String, String),
+}
+
+/// The way to the writer. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// The writer's end of the queue, to be given to [`run_writer`].
+#[derive(Debug)]
+pub struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    batch_max: usize,
+}
+
+impl Writer {
+    /// A writer's two ends; `queue_len` changes may wait, `batch_max` share a transaction.
+    pub fn new(queue_len: usize, batch_max: usize) -> (Self, Queue) {
+        let (jobs, queue) = mpsc::channel(queue_len);
+        (Self { jobs }, Queue { jobs: queue, batch_max })
+    }
+
+    /// Hands a change to the writer and waits until its outcome is durable. The change goes its
+    /// way even if the caller stops waiting.
+    pub async fn submit(&self, change: Change) -> Result<Outcome, WriteError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.try_send(Job { change, answer }).map_err(|_full| WriteError::Overloaded)?;
+        // The writer answers every job it takes; it drops one only by ending.
+        answered.await.unwrap_or(Err(WriteError::Unknown))
+    }
+}
+
+/// Writes until every [`Writer`] is gone and the queue is empty.
+pub async fn run_writer(database: Database, mut queue: Queue) {
+    let mut deferred: VecDeque<Job> = VecDeque::new();
+    loop {
+        if deferred.is_empty() {
+            match queue.jobs.recv().await {
+                Some(job) => deferred.push_back(job),
+                None => return,
+            }
+        }
+        let batch = gather(&mut deferred, &mut queue);
+        write(&database, batch).await;
+    }
+}
+
+/// Takes the next batch: first what was put off, then what has queued.
+fn gather(deferred: &mut VecDeque<Job>, queue: &mut Queue) -> Vec<Job> {
+    let mut batch = Vec::new();
+    let mut taken = HashSet::new();
+    let mut put_off = VecDeque::new();
+    // What is put off is looked at again with every batch: no more than one batch of it.
+    while batch.len() < queue.batch_max && put_off.len() < queue.batch_max {
+        let Some(job) = deferred.pop_front().or_else(|| queue.jobs.try_recv().ok()) else { break };
+        let wants = exclusives(&job.change);
+        let free = wants.iter().all(|want| !taken.contains(want));
+        // A job that waits keeps its place before later ones that want the same.
+        taken.extend(wants);
+        if free {
+            batch.push(job);
+        } else {
+            put_off.push_back(job);
+        }
+    }
+    put_off.append(deferred);
+    *deferred = put_off;
+    batch
+}
+
+fn exclusives(change: &Change) -> Vec<Exclusive> {
+    let mut wants = Vec::with_capacity(2);
+    wants.push(match &change.target {
+        Target::Place { draft, .. } => {
+            Exclusive::External(change.tenant, draft.external_id.clone())
+        }
+        Target::Order { id, .. } => Exclusive::Order(*id),
+        Target::Duty { driver, .. } => Exclusive::Duty(*driver),
+        Target::Pause { store, .. } => Exclusive::Pause(*store),
+    });
+    if let Some(key) = &change.idempotency {
+        wants.push(Exclusive::Key(change.tenant, key_scope(change), key.key.clone()));
+    }
+    wants
+}
+
+fn answer(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
+    for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        // A caller that stopped waiting needs no answer; its change is written all the same.
+        drop(job.answer.send(Ok(outcome)));
+    }
+}
+
+async fn write(database: &Database, batch: Vec<Job>) {
+    let size = batch.len();
+    match try_write(database, &batch).await {
+        Ok(outcomes) => answer(batch, outcomes),
+        Err((error, WriteError::Unknown)) => {
+            tracing::error!(%error, size, "the outcome of a batch is not known");
+            for job in batch {
+                drop(job.answer.send(Err(WriteError::Unknown)));
+            }
+        }
+        Err((error, _)) => {
+            tracing::warn!(error = %chain(&error), size, "a batch failed; trying its changes one by one");
+            let gone = error.is_disconnect();
+            for (nth, job) in batch.into_iter().enumerate() {
+                // One try each is enough while the database is gone: the queue must move on.
+                let result = match try_write(database, std::slice::from_ref(&job)).await {
+                    Err((again, _)) if !gone && nth == 0 => {
+                        tracing::debug!(error = %chain(&again), "a change failed twice");
+                        try_write(database, std::slice::from_ref(&job)).await
+                    }
+                    result => result,
+                };
+                let result = result.map_err(|(error, write_error)| {
+                    tracing::warn!(error = %chain(&error), "a change failed");
+                    write_error
+                });
+                let outcome =
+                    result.and_then(|mut outcomes| outcomes.pop().ok_or(WriteError::Failed));
+                drop(job.answer.send(outcome));
+            }
+        }
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+async fn try_write(
+    database: &Database,
+    batch: &[Job],
+) -> Result<Vec<Outcome>, (Error, WriteError)> {
+    let failed = |error: Error| (error, WriteError::Failed);
+    let client = database.writing.get().await.map_err(|error| failed(error.into()))?;
+    let changes: Vec<&Change> = batch.iter().map(|job| &job.change).collect();
+    match run_batch(&client, &changes).await {
+        Ok(committed) => {
+            tracing::trace!(size = batch.len(), last = committed.last, "a batch committed");
+            Ok(committed.outcomes)
+        }
+        Err(BatchError::Failed(error)) => Err(failed(error)),
+        Err(BatchError::Unknown { xid, outcomes }) => {
+            drop(client);
+            resolve(database, &xid, outcomes).await
+        }
+    }
+}
+
+/// Asks the database whether the transaction committed.
+async fn resolve(
+    database: &Database,
+    xid: &str,
+    outcomes: Vec<Outcome>,
+) -> Result<Vec<Outcome>, (Error, WriteError)> {
+    let until = Instant::now() + RESOLVE_FOR;
+    loop {
+        let status = transaction_status(database, xid).await;
+        match &status {
+            Ok(Some(status)) if status == "committed" => return Ok(outcomes),
+            Ok(Some(status)) if status == "aborted" => {
+                return Err((Error::Busy, WriteError::Failed));
+            }
+            // Still under way, or the server is not back yet.
+            Ok(_) | Err(_) if Instant::now() < until => sleep(RESOLVE_PAUSE).await,
+            Ok(_) => return Err((Error::Busy, WriteError::Unknown)),
+            Err(_) => {
+                let error = status.err().unwrap_or(Error::Busy);
+                return Err((error, WriteError::Unknown));
+            }
+        }
+    }
+}
+
+async fn transaction_status(database: &Database, xid: &str) -> Result<Option<String>, Error> {
+    let client = database.writing.get().await?;
+    let statement = statement::FIND_TRANSACTION_STATUS.prepare(&client).await?;
+    let row = client.query_one(&statement, &[/* xid */ &xid]).await?;
+    Ok(row.try_get("status")?)
+}

@@ -1,0 +1,224 @@
+//! An event of the log, and its envelope for each audience.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::order::{trim_order, trim_reason_fields};
+use super::{Audience, put, stamp};
+use crate::domain::{Actor, DriverId, EventId, OrderId, Role, Status, StoreId, TenantId, Word as _};
+
+/// One event as the log keeps it.
+#[derive(Debug, Clone)]
+pub struct LogEvent {
+    /// Its place in the log.
+    pub position: u64,
+    /// Its identifier.
+    pub id: EventId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The store concerned.
+    pub store: Option<StoreId>,
+    /// The order concerned.
+    pub order: Option<OrderId>,
+    /// The courier who has the order after it, or whom it is about.
+    pub driver: Option<DriverId>,
+    /// The courier who has just lost the order.
+    pub prior_driver: Option<DriverId>,
+    /// The order's version after it.
+    pub n: Option<i64>,
+    /// Its type, as in `order.ready`.
+    pub kind: String,
+    /// Who did it.
+    pub by: Actor,
+    /// The order's status before it.
+    pub was: Option<Status>,
+    /// The order's status after it.
+    pub status: Option<Status>,
+    /// When it happened, by the actor's device if it said so.
+    pub occurred_at: Timestamp,
+    /// When the database recorded it.
+    pub recorded_at: Timestamp,
+    /// Everything any audience may see of it.
+    pub data: Value,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    v: u8,
+    id: String,
+    position: u64,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n: Option<i64>,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<String>,
+    by: By<'a>,
+    data: Value,
+}
+
+#[derive(Serialize)]
+struct By<'a> {
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+}
+
+impl LogEvent {
+    /// The envelope for `audience` as JSON text without line breaks, or `None` when this type
+    /// is not for it.
+    pub fn render(&self, audience: Audience) -> Option<String> {
+        if !is_for(&self.kind, audience) {
+            return None;
+        }
+        let inside = audience.is_inside();
+        let data = self.data_for(audience);
+        if self.kind == "order.updated" && data.as_object().is_some_and(Map::is_empty) {
+            return None;
+        }
+        let own = match audience {
+            Audience::Store => self.by.role == Role::Store,
+            Audience::Driver | Audience::FormerDriver => self.by.role == Role::Driver,
+            Audience::Customer => false,
+            Audience::Ops | Audience::Platform => true,
+        };
+        // The party of an event that is about no order; an order's are in its view.
+        let alone = self.order.is_none();
+        let envelope = Envelope {
+            v: 1,
+            id: self.id.to_string(),
+            position: self.position,
+            kind: &self.kind,
+            tenant: inside.then(|| self.tenant.to_string()),
+            order: self.order.map(|order| order.to_string()),
+            store: self.store.filter(|_| alone || inside).map(|store| store.to_string()),
+            driver: self.driver.filter(|_| alone || inside).map(|driver| driver.to_string()),
+            n: self.n,
+            at: stamp(self.recorded_at),
+            occurred_at: (self.occurred_at != self.recorded_at && audience != Audience::Customer)
+                .then(|| stamp(self.occurred_at)),
+            by: By { role: self.by.role.word(), id: own.then_some(self.by.id.as_str()) },
+            data,
+        };
+        serde_json::to_string(&envelope).ok()
+    }
+
+    fn data_for(&self, audience: Audience) -> Value {
+        let Value::Object(full) = &self.data else { return Value::Object(Map::new()) };
+        let mut data = full.clone();
+        match self.kind.as_str() {
+            "order.placed" => {
+                trim_order(&mut data, audience);
+                return Value::Object(data);
+            }
+            "order.updated" => return self.updated_for(&data, audience),
+            _ => {}
+        }
+        // The whole order goes to those for whom this is the first they hear of it.
+        let carries_order = match self.kind.as_str() {
+            "order.scheduled" => true,
+            "courier.assigned" | "courier.changed" => audience == Audience::Driver,
+            _ => false,
+        };
+        if let Some(Value::Object(mut order)) = data.remove("order") {
+            trim_order(&mut order, audience);
+            // The courier is shown as in the order: which fields, its leg decides.
+            if let Some(driver) = order.get("driver").filter(|_| data.contains_key("driver")) {
+                put(&mut data, "driver", driver.clone());
+            } else {
+                data.remove("driver");
+            }
+            if carries_order {
+                put(&mut data, "order", Value::Object(order));
+            }
+        }
+        match audience {
+            Audience::Ops | Audience::Platform => {}
+            Audience::FormerDriver => {
+                data.retain(|key, _| matches!(key.as_str(), "code" | "by"));
+            }
+            Audience::Customer => {
+                trim_reason_fields(&mut data, None);
+                if self.kind == "courier.unassigned" {
+                    data.clear();
+                }
+                for key in ["prep_min", "why", "proof_refs", "pickup_eta", "attempt", "release_at"]
+                {
+                    data.remove(key);
+                }
+            }
+            Audience::Store => {
+                trim_reason_fields(&mut data, Some("store"));
+                if self.kind == "courier.unassigned" {
+                    data.clear();
+                }
+                data.remove("proof_refs");
+            }
+            Audience::Driver => {
+                data.remove("why");
+                trim_reason_fields(&mut data, Some("driver"));
+                data.remove("proof_refs");
+            }
+        }
+        if matches!(self.kind.as_str(), "order.cancelled" | "order.rejected")
+            && audience != Audience::Customer
+            && let Some(was) = self.was
+        {
+            put(&mut data, "was", was.word());
+        }
+        Value::Object(data)
+    }
+
+    /// Only the changed fields, each as the audience may see it.
+    fn updated_for(&self, data: &Map<String, Value>, audience: Audience) -> Value {
+        let Some(Value::Object(order)) = data.get("order") else {
+            return Value::Object(Map::new());
+        };
+        let mut order = order.clone();
+        trim_order(&mut order, audience);
+        let fields: Vec<&str> = data
+            .get("fields")
+            .and_then(Value::as_array)
+            .map(|fields| fields.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        order.retain(|key, _| fields.contains(&key.as_str()));
+        Value::Object(order)
+    }
+}
+
+/// The table of types and audiences.
+fn is_for(kind: &str, audience: Audience) -> bool {
+    match audience {
+        Audience::Ops | Audience::Platform => true,
+        Audience::FormerDriver => matches!(kind, "courier.changed" | "courier.unassigned"),
+        Audience::Customer => {
+            matches!(
+                kind,
+                "courier.assigned"
+                    | "courier.changed"
+                    | "courier.unassigned"
+                    | "courier.at_store"
+                    | "courier.at_door"
+            ) || (kind.starts_with("order.") && kind != "order.noted")
+        }
+        Audience::Store => {
+            kind.starts_with("order.") || kind.starts_with("courier.") || kind.starts_with("store.")
+        }
+        Audience::Driver => {
+            kind == "driver.duty"
+                || kind.starts_with("order.")
+                || (kind.starts_with("courier.")
+                    && !matches!(kind, "courier.searching" | "courier.search_failed"))
+        }
+    }
+}

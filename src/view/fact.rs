@@ -1,0 +1,120 @@
+//! A fact's data as the log keeps it: everything any audience may see.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::order::full_order;
+use super::party::driver_in_order;
+use super::{Sheet, put, put_text, put_time, put_word};
+use crate::domain::{Fact, Proof, Reason, Word as _};
+
+/// The data of `fact`, given the order after it. `sheet` is absent for facts about a courier or
+/// a store alone.
+pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
+    let mut data = Map::new();
+    match fact {
+        Fact::Placed => {
+            if let Some(sheet) = sheet {
+                data = full_order(sheet);
+            }
+        }
+        Fact::Scheduled { window, release_at } => {
+            let mut span = Map::new();
+            put_time(&mut span, "from", Some(window.from));
+            put_time(&mut span, "to", Some(window.to));
+            put(&mut data, "window", Value::Object(span));
+            put_time(&mut data, "release_at", Some(*release_at));
+            put_order(&mut data, sheet);
+        }
+        Fact::Accepted { prep_min, ready_eta } => {
+            put(&mut data, "prep_min", *prep_min);
+            put_time(&mut data, "ready_eta", Some(*ready_eta));
+        }
+        Fact::Rejected { reason } | Fact::Cancelled { reason } => put_reason(&mut data, reason),
+        Fact::Preparing { ready_eta } | Fact::Ready { ready_eta } | Fact::Unready { ready_eta } => {
+            put_time(&mut data, "ready_eta", Some(*ready_eta));
+        }
+        Fact::PrepChanged { prep_min, ready_eta, why } => {
+            put(&mut data, "prep_min", *prep_min);
+            put_time(&mut data, "ready_eta", Some(*ready_eta));
+            put_text(&mut data, "why", why.as_ref());
+        }
+        Fact::PickedUp { dropoff_eta, lo, hi, proofs } => {
+            put_time(&mut data, "dropoff_eta", *dropoff_eta);
+            put_time(&mut data, "lo", *lo);
+            put_time(&mut data, "hi", *hi);
+            put_proofs(&mut data, proofs);
+        }
+        Fact::Delivered { proofs } => put_proofs(&mut data, proofs),
+        Fact::Failed { reason, attempt } | Fact::Returning { reason, attempt } => {
+            put_reason(&mut data, reason);
+            put(&mut data, "attempt", *attempt);
+        }
+        Fact::Returned { attempt, proofs } => {
+            put(&mut data, "attempt", *attempt);
+            put_proofs(&mut data, proofs);
+        }
+        Fact::Redelivery { attempt, dropoff_eta } => {
+            put(&mut data, "attempt", *attempt);
+            put_time(&mut data, "dropoff_eta", *dropoff_eta);
+        }
+        Fact::Updated { note, dropoff, window, meta } => {
+            let changed =
+                [(*note, "note"), (*dropoff, "dropoff"), (*window, "window"), (*meta, "meta")];
+            let fields = changed.iter().filter(|(changed, _)| *changed).map(|(_, key)| *key);
+            put(&mut data, "fields", fields.collect::<Vec<_>>());
+            put_order(&mut data, sheet);
+        }
+        Fact::CourierSearching { round } => put(&mut data, "round", *round),
+        Fact::CourierSearchFailed | Fact::CourierAtStore | Fact::CourierAtDoor => {}
+        Fact::CourierAssigned { pickup_eta } | Fact::CourierChanged { pickup_eta } => {
+            put_assignment(&mut data, *pickup_eta, sheet);
+        }
+        Fact::CourierUnassigned { reason } => put_reason(&mut data, reason),
+        Fact::DriverDuty { duty } => put_word(&mut data, "duty", *duty),
+        Fact::StorePaused { until } => match until {
+            Some(until) => put_time(&mut data, "until", Some(*until)),
+            None => put(&mut data, "until", Value::Null),
+        },
+    }
+    Value::Object(data)
+}
+
+fn put_order(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
+    if let Some(sheet) = sheet {
+        put(data, "order", Value::Object(full_order(sheet)));
+    }
+}
+
+fn put_assignment(
+    data: &mut Map<String, Value>,
+    pickup_eta: Option<Timestamp>,
+    sheet: Option<&Sheet>,
+) {
+    if let Some(driver) = sheet.and_then(|sheet| sheet.driver.as_ref()) {
+        put(data, "driver", Value::Object(driver_in_order(driver)));
+    }
+    put_time(data, "pickup_eta", pickup_eta);
+    put_order(data, sheet);
+}
+
+fn put_reason(data: &mut Map<String, Value>, reason: &Reason) {
+    put_word(data, "code", reason.code);
+    put_word(data, "by", reason.by);
+    put_text(data, "note", reason.note.as_ref());
+}
+
+fn put_proofs(data: &mut Map<String, Value>, proofs: &[Proof]) {
+    if proofs.is_empty() {
+        return;
+    }
+    let kinds = proofs.iter().map(|proof| proof.kind.word());
+    put(data, "proofs", kinds.collect::<Vec<_>>());
+    let references = proofs.iter().filter(|proof| !proof.reference.is_empty()).map(|proof| {
+        let mut view = Map::new();
+        put_word(&mut view, "kind", proof.kind);
+        put(&mut view, "ref", proof.reference.as_str());
+        Value::Object(view)
+    });
+    put(data, "proof_refs", references.collect::<Vec<_>>());
+}
