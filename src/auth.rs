@@ -194,7 +194,13 @@ mod tests {
     use super::*;
 
     fn grant(role: Role, subject: &str, expires_at: Timestamp) -> Grant {
-        Grant { tenant: TenantId::new(), role, subject: subject.to_owned(), orders: vec![], expires_at }
+        Grant {
+            tenant: TenantId::new(),
+            role,
+            subject: subject.to_owned(),
+            orders: vec![],
+            expires_at,
+        }
     }
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -83,7 +83,7 @@ sections! {
         max_subscriptions: usize, channel_name_bytes: usize, mailbox_bytes: usize,
         subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
-        close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
+        reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
         close_pace_ms: Millis, allowed_origins: Vec<String>, }
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
@@ -113,7 +113,6 @@ pub struct Overrides {
     pub database_url: Option<String>,
 }
 
-
 impl Config {
     /// Reads the defaults, `file` if given, the environment and `overrides`, in this order.
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Mistakes> {
@@ -124,11 +123,11 @@ impl Config {
         figment = figment
             .merge(Env::raw().only(&["ORDERCAST_DATABASE_URL"]).map(|_| "database.url".into()))
             .merge(
-                Env::raw()
-                    .only(&["ORDERCAST_POSTGRES_BIN_DIR"])
-                    .map(|_| "embedded.bin_dir".into()),
+                Env::raw().only(&["ORDERCAST_POSTGRES_BIN_DIR"]).map(|_| "embedded.bin_dir".into()),
             )
-            .merge(Env::prefixed("ORDERCAST_").filter(|key| key.as_str().contains("__")).split("__"));
+            .merge(
+                Env::prefixed("ORDERCAST_").filter(|key| key.as_str().contains("__")).split("__"),
+            );
         let text = |path: &PathBuf| path.display().to_string();
         for (key, value) in [
             ("server.host", overrides.host.clone()),
@@ -185,7 +184,7 @@ impl Config {
             socket.subscribe_buffer_len 16..=100_000; socket.recovery_limit 1..=10_000;
             socket.history_limit 1..=1_000; socket.snapshot_orders 1..=20_000;
             socket.ping_interval_s 5..=300; socket.pong_timeout_s 1..=60;
-            socket.stale_timeout_s 1..=120; socket.close_timeout_s 1..=30;
+            socket.stale_timeout_s 1..=120; socket.reply_timeout_ms 100..=60_000; socket.close_timeout_s 1..=30;
             socket.expiry_grace_s 0..=300; socket.send_buffer_bytes 4_096..=4_194_304;
             socket.close_pace_ms 0..=1_000;
             api.page_len_default 1..=u128::from(self.api.page_len_max);

@@ -1,1 +1,21 @@
-pub mod auth; pub mod config; pub mod domain; pub mod embedded; pub mod feed; pub mod frame; pub mod hub; pub mod protocol; pub mod store; pub mod view;
+//! ordercast tracks orders live: one durable log in PostgreSQL, heard by every socket within
+//! milliseconds. The README's Architecture section is the map; each room's head says what it is
+//! for and what it does not do.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod dashboard;
+pub mod domain;
+pub mod embedded;
+pub mod feed;
+pub mod frame;
+pub mod http;
+pub mod hub;
+pub mod protocol;
+pub mod store;
+pub mod telemetry;
+pub mod view;
+pub mod ws;

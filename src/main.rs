@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary: see the `cli` room.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ordercast::cli::run()
+}

@@ -9,6 +9,7 @@
 mod backoff;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -34,6 +35,8 @@ pub struct Feed {
     listening: Listening,
     hubs: Hubs,
     settings: config::Feed,
+    /// Pause between ending two groups of sessions.
+    close_pace: Duration,
     state: watch::Sender<FeedState>,
     /// Which log the cursor belongs to; absent before the first connection.
     epoch: Option<Arc<str>>,
@@ -46,16 +49,20 @@ impl Feed {
         listening: Listening,
         hubs: Hubs,
         settings: config::Feed,
+        close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
         let (state, watched) = watch::channel(FeedState::default());
-        (Self { listening, hubs, settings, state, epoch: None, cursor: 0 }, watched)
+        let feed = Self { listening, hubs, settings, close_pace, state, epoch: None, cursor: 0 };
+        (feed, watched)
     }
 
     /// Runs for the life of the process: connects, publishes, and connects again with back-off
     /// whenever the connection is lost.
     pub async fn run(mut self) {
-        let mut backoff =
-            Backoff::new(self.settings.reconnect_min_ms.get(), self.settings.reconnect_max_ms.get());
+        let mut backoff = Backoff::new(
+            self.settings.reconnect_min_ms.get(),
+            self.settings.reconnect_max_ms.get(),
+        );
         loop {
             let lost = match self.connect().await {
                 Ok(()) => {
@@ -69,7 +76,9 @@ impl Feed {
             let pause = backoff.next();
             match lost {
                 Ok(()) => tracing::warn!(?pause, "the listening connection was lost"),
-                Err(error) => tracing::warn!(%error, cause = ?std::error::Error::source(&error), ?pause, "the log cannot be heard"),
+                Err(error) => {
+                    tracing::warn!(%error, cause = ?std::error::Error::source(&error), ?pause, "the log cannot be heard")
+                }
             }
             tokio::time::sleep(pause).await;
         }
@@ -84,7 +93,12 @@ impl Feed {
             Some(known) if *known == epoch && last >= self.cursor => self.drain().await?,
             Some(known) => {
                 tracing::error!(%known, %epoch, last, cursor = self.cursor, "the log was replaced");
-                self.hubs.send(&Message::EndAll(Disconnect::STATE_INVALIDATED)).await;
+                self.hubs
+                    .send(&Message::EndAll {
+                        why: Disconnect::STATE_INVALIDATED,
+                        pace: self.close_pace,
+                    })
+                    .await;
                 self.cursor = last;
             }
         }
@@ -120,8 +134,17 @@ impl Feed {
             if let (Some(first), Some(last)) = (page.first(), page.last()) {
                 if first.position != self.cursor + 1 {
                     // Positions are gapless: what lay between was dropped before we read it.
-                    tracing::error!(cursor = self.cursor, first = first.position, "the log has a gap");
-                    self.hubs.send(&Message::EndAll(Disconnect::INSUFFICIENT_STATE)).await;
+                    tracing::error!(
+                        cursor = self.cursor,
+                        first = first.position,
+                        "the log has a gap"
+                    );
+                    self.hubs
+                        .send(&Message::EndAll {
+                            why: Disconnect::INSUFFICIENT_STATE,
+                            pace: self.close_pace,
+                        })
+                        .await;
                 }
                 self.cursor = last.position;
                 let publications: Arc<[_]> =

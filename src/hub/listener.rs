@@ -25,9 +25,10 @@ pub struct Filter {
 impl Filter {
     /// Whether the event passes.
     pub fn passes(&self, event: &LogEvent) -> bool {
-        let store = self.stores.as_ref().is_none_or(|stores| {
-            event.store.is_none_or(|store| stores.contains(&store))
-        });
+        let store = self
+            .stores
+            .as_ref()
+            .is_none_or(|stores| event.store.is_none_or(|store| stores.contains(&store)));
         let status = self.statuses.as_ref().is_none_or(|statuses| {
             let among = |status: Option<Status>| status.is_some_and(|one| statuses.contains(&one));
             event.order.is_none() || among(event.was) || among(event.status)

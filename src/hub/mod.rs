@@ -21,6 +21,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -34,13 +35,21 @@ use crate::protocol::code::Disconnect;
 /// Sockets written before other work of the thread gets its turn.
 const WRITES_AT_ONCE: usize = 256;
 
+/// Sessions ended before a pause.
+pub const ENDED_AT_ONCE: usize = 100;
+
 /// What a worker is told.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// Events were committed, in order.
     Publish(Arc<[Arc<Publication>]>),
     /// All sessions end.
-    EndAll(Disconnect),
+    EndAll {
+        /// The close code and its reason.
+        why: Disconnect,
+        /// Pause between two groups of [`ENDED_AT_ONCE`].
+        pace: Duration,
+    },
 }
 
 /// The ways to all workers.
@@ -67,6 +76,10 @@ impl Hubs {
     }
 }
 
+/// The hub of the thread that runs a request, as a handler finds it.
+#[derive(Debug, Clone)]
+pub struct LocalHub(pub Rc<Hub>);
+
 /// One worker's listeners.
 #[derive(Debug, Default)]
 pub struct Hub {
@@ -80,27 +93,35 @@ impl Hub {
     /// Takes messages until the feed and the app are gone.
     pub async fn run(self: Rc<Self>, mut messages: mpsc::Receiver<Message>) {
         while let Some(message) = messages.recv().await {
-            self.take(&message);
+            let mut next = Some(message);
             // What has queued meanwhile leaves in the same writes.
-            while let Ok(message) = messages.try_recv() {
-                self.take(&message);
+            while let Some(message) = next {
+                match message {
+                    Message::Publish(publications) => {
+                        for publication in publications.iter() {
+                            self.publish(publication);
+                        }
+                    }
+                    Message::EndAll { why, pace } => {
+                        self.flush().await;
+                        self.end_all(why, pace).await;
+                    }
+                }
+                next = messages.try_recv().ok();
             }
             self.flush().await;
         }
     }
 
-    fn take(&self, message: &Message) {
-        match message {
-            Message::Publish(publications) => {
-                for publication in publications.iter() {
-                    self.publish(publication);
-                }
+    /// Ends every session, in groups: all at once, they would all be back at once.
+    async fn end_all(&self, why: Disconnect, pace: Duration) {
+        let mailboxes: Vec<_> = self.mailboxes.borrow().iter().filter_map(Weak::upgrade).collect();
+        for group in mailboxes.chunks(ENDED_AT_ONCE) {
+            for mailbox in group {
+                mailbox.end(why);
+                mailbox.flush();
             }
-            Message::EndAll(disconnect) => {
-                for mailbox in self.mailboxes.borrow().iter().filter_map(Weak::upgrade) {
-                    mailbox.end(*disconnect);
-                }
-            }
+            tokio::time::sleep(pace).await;
         }
     }
 

@@ -51,7 +51,7 @@ impl Publication {
 
     /// The seat at which a listener of `seat` on `topic` hears this event: a courier who has
     /// just lost the order sits elsewhere.
-    pub fn seat_for(&self, topic: Topic, seat: Seat) -> Seat {
+    fn seat_for(&self, topic: Topic, seat: Seat) -> Seat {
         match (topic, seat) {
             (Topic::Driver(driver), Seat::Driver) if self.event.driver != Some(driver) => {
                 Seat::FormerDriver
@@ -62,22 +62,21 @@ impl Publication {
 
     /// The whole WebSocket frame for a listener of `seat` on `topic`, if it may see the event.
     pub fn frame(&self, topic: Topic, seat: Seat, codec: Codec) -> Option<Bytes> {
-        let seat = self.seat_for(topic, seat);
-        let made = self.frames.get(seat as usize)?;
+        let made = self.frames.get(self.seat_for(topic, seat) as usize)?;
         made.get_or_init(|| {
-            let publication = encode(&self.event, seat, codec)?;
+            let publication = self.encode(topic, seat, codec)?;
             let mut push = Vec::with_capacity(publication.len() + 64);
             codec.encode_push_publication(&mut push, &topic.to_string(), &publication);
             Some(text_frame(&push))
         })
         .clone()
     }
-}
 
-/// The publication alone, as it is part of a recovery or a history.
-pub(crate) fn encode(event: &LogEvent, seat: Seat, codec: Codec) -> Option<Vec<u8>> {
-    let envelope = event.render(seat.audience())?;
-    let mut publication = Vec::with_capacity(envelope.len() + 32);
-    codec.encode_publication(&mut publication, &envelope, Some(event.position));
-    Some(publication)
+    /// The publication alone, as it is part of a recovery or a history.
+    pub fn encode(&self, topic: Topic, seat: Seat, codec: Codec) -> Option<Vec<u8>> {
+        let envelope = self.event.render(self.seat_for(topic, seat).audience())?;
+        let mut publication = Vec::with_capacity(envelope.len() + 32);
+        codec.encode_publication(&mut publication, &envelope, Some(self.event.position));
+        Some(publication)
+    }
 }

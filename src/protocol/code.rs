@@ -165,6 +165,8 @@ pub struct Disconnect {
 
 impl Disconnect {
     table! { Disconnect:
+        /// WebSocket itself: the answer to a close that gave no code.
+        NORMAL = new(1000, "normal closure");
         /// WebSocket itself: the peer broke the framing.
         PROTOCOL_ERROR = new(1002, "protocol error");
         /// WebSocket itself: a text that is not UTF-8.
@@ -270,7 +272,11 @@ mod tests {
     fn ends_of_connections_are_distinct_and_in_their_ranges() {
         let codes: HashSet<_> = Disconnect::ALL.iter().map(|d| d.code).collect();
         assert_eq!(codes.len(), Disconnect::ALL.len());
-        assert!(codes.iter().all(|c| matches!(c, 1002 | 1007 | 1009 | 3000..=3014 | 3500..=3509)));
+        assert!(
+            codes
+                .iter()
+                .all(|c| matches!(c, 1000 | 1002 | 1007 | 1009 | 3000..=3014 | 3500..=3509))
+        );
     }
 
     #[test]

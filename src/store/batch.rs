@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ use super::log::unsigned;
 use super::record::{DriverRecord, EventRecord, OrderRecord, StoreRecord};
 use super::{Error, statement};
 use crate::domain::{
-    Command, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement, Order, OrderId,
+    Actor, Command, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement, Order, OrderId,
     Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _, place,
 };
 use crate::view::{Sheet, fact_data};
@@ -354,12 +355,23 @@ impl Room {
         let facts = self.facts(change, store, *rules, None);
         match place(draft.clone(), &change.by, &facts) {
             Err(refusal) => Outcome::Refused(refusal, None),
-            Ok((order, events)) => {
-                let record = OrderRecord::from(&order);
-                let Some(sheet) = self.sheet(&order) else {
+            Ok((mut order, events)) => {
+                let Some(mut sheet) = self.sheet(&order) else {
                     return Outcome::Refused(Refusal::NotFound, None);
                 };
-                writes.add_events(&sheet, &events, self.now);
+                writes.add_events(change, &sheet, &events, self.now);
+                // T4: such a store's answer is known, so its tablet never rings.
+                if store.auto_accept && order.status == Status::Placed {
+                    let accept = Command::Accept { prep_min: None };
+                    if let Judgement::Accepted { order: accepted, events } =
+                        order.judge(&accept, &Actor::system(), &facts)
+                    {
+                        order = *accepted;
+                        sheet.order = order.clone();
+                        writes.add_events(change, &sheet, &events, self.now);
+                    }
+                }
+                let record = OrderRecord::from(&order);
                 writes.add_key(change, &record);
                 writes.inserted.push(record);
                 writes.request_hashes.push(request_hash.to_vec());
@@ -416,7 +428,7 @@ impl Room {
                 let Some(sheet) = self.sheet(&order) else {
                     return Outcome::Refused(Refusal::NotFound, None);
                 };
-                writes.add_events(&sheet, &events, self.now);
+                writes.add_events(change, &sheet, &events, self.now);
                 let record = writes.add_update(&order);
                 writes.add_key(change, &record);
                 self.orders.insert(id, *order);
@@ -488,9 +500,16 @@ impl Room {
 }
 
 impl Writes {
-    fn add_events(&mut self, sheet: &Sheet, events: &[Event], now: Timestamp) {
+    fn add_events(&mut self, change: &Change, sheet: &Sheet, events: &[Event], now: Timestamp) {
         let order = &sheet.order;
         for event in events {
+            let mut data = fact_data(&event.fact, Some(sheet));
+            // Consequences happen by themselves: only what the caller did has a place.
+            if let (Some(place), Some(data)) = (change.place, data.as_object_mut())
+                && event.by == change.by
+            {
+                data.insert("place".to_owned(), json!({"lat": place.lat, "lng": place.lng}));
+            }
             self.events.push(EventRecord {
                 id: EventId::new().uuid(),
                 tenant_id: order.tenant.uuid(),
@@ -506,7 +525,7 @@ impl Writes {
                 status: Some(event.status.word().to_owned()),
                 occurred_at: event.occurred_at,
                 recorded_at: now,
-                data: fact_data(&event.fact, Some(sheet)),
+                data,
             });
         }
     }

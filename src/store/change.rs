@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    Actor, Command, Draft, Driver, DriverId, Duty, OrderId, Refusal, Store, StoreId, TenantId,
+    Actor, Command, Draft, Driver, DriverId, Duty, OrderId, Place, Refusal, Store, StoreId,
+    TenantId,
 };
 use crate::view::Sheet;
 
@@ -22,6 +23,8 @@ pub struct Change {
     pub if_match: Option<i64>,
     /// When it happened, by the caller's device.
     pub occurred_at: Option<Timestamp>,
+    /// Where the caller's device was; kept with the event for dispatchers and the platform.
+    pub place: Option<Place>,
 }
 
 /// An Idempotency-Key and a fingerprint of the request it came with.

@@ -57,26 +57,53 @@ impl Database {
         after: u64,
         limit: u32,
     ) -> Result<Missed, Error> {
-        let client = self.reading().await?;
-        let head = statement::READ_HEAD.prepare(&client).await?;
-        let oldest = statement::READ_OLDEST_POSITION.prepare(&client).await?;
         let events = match scope {
             Scope::Order(_) => statement::READ_ORDER_EVENTS,
             Scope::Store(_) => statement::READ_STORE_EVENTS,
             Scope::Driver(_) => statement::READ_DRIVER_EVENTS,
             Scope::Tenant => statement::READ_TENANT_EVENTS,
-        }
-        .prepare(&client)
-        .await?;
-        let (tenant, after, limit) = (tenant.uuid(), signed(after), i64::from(limit));
+        };
+        self.read_part(events, tenant, scope, after, limit).await
+    }
+
+    /// The newest events of `scope` before `before`, newest first.
+    pub async fn read_last(
+        &self,
+        tenant: TenantId,
+        scope: Scope,
+        before: u64,
+        limit: u32,
+    ) -> Result<Missed, Error> {
+        let events = match scope {
+            Scope::Order(_) => statement::READ_LAST_ORDER_EVENTS,
+            Scope::Store(_) => statement::READ_LAST_STORE_EVENTS,
+            Scope::Driver(_) => statement::READ_LAST_DRIVER_EVENTS,
+            Scope::Tenant => statement::READ_LAST_TENANT_EVENTS,
+        };
+        self.read_part(events, tenant, scope, before, limit).await
+    }
+
+    async fn read_part(
+        &self,
+        events: statement::Statement,
+        tenant: TenantId,
+        scope: Scope,
+        from: u64,
+        limit: u32,
+    ) -> Result<Missed, Error> {
+        let client = self.reading().await?;
+        let head = statement::READ_HEAD.prepare(&client).await?;
+        let oldest = statement::READ_OLDEST_POSITION.prepare(&client).await?;
+        let events = events.prepare(&client).await?;
+        let (tenant, from, limit) = (tenant.uuid(), signed(from), i64::from(limit));
         let rows = async {
             let id = match scope {
                 Scope::Order(id) => id.uuid(),
                 Scope::Store(id) => id.uuid(),
                 Scope::Driver(id) => id.uuid(),
-                Scope::Tenant => return client.query(&events, &[&tenant, &after, &limit]).await,
+                Scope::Tenant => return client.query(&events, &[&tenant, &from, &limit]).await,
             };
-            client.query(&events, &[&tenant, &id, &after, &limit]).await
+            client.query(&events, &[&tenant, &id, &from, &limit]).await
         };
         // Pipelined in this order: the events are read by a later snapshot than the head, so
         // they hold everything of the scope up to the head, and up to the last of themselves.

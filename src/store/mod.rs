@@ -16,6 +16,7 @@ mod orders;
 mod parties;
 mod record;
 pub mod statement;
+mod sweep;
 mod tenants;
 mod writer;
 
@@ -30,8 +31,9 @@ pub use log::{Missed, Scope};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
+pub use sweep::run_sweep;
 pub use tenants::Credential;
-pub use writer::{Writer, run_writer};
+pub use writer::{Queue, Writer, run_writer};
 
 use crate::config;
 use crate::domain::UnknownWord;

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::order::{trim_order, trim_reason_fields};
 use super::{Audience, put, stamp};
-use crate::domain::{Actor, DriverId, EventId, OrderId, Role, Status, StoreId, TenantId, Word as _};
+use crate::domain::{
+    Actor, DriverId, EventId, OrderId, Role, Status, StoreId, TenantId, Word as _,
+};
 
 /// One event as the log keeps it.
 #[derive(Debug, Clone)]
@@ -118,6 +120,7 @@ impl LogEvent {
         let mut data = full.clone();
         match self.kind.as_str() {
             "order.placed" => {
+                data.remove("place");
                 trim_order(&mut data, audience);
                 return Value::Object(data);
             }
@@ -141,6 +144,9 @@ impl LogEvent {
             if carries_order {
                 put(&mut data, "order", Value::Object(order));
             }
+        }
+        if !audience.is_inside() {
+            data.remove("place");
         }
         match audience {
             Audience::Ops | Audience::Platform => {}

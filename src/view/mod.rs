@@ -51,14 +51,8 @@ pub enum Audience {
 
 impl Audience {
     /// Every audience, for tests by enumeration.
-    pub const ALL: &'static [Self] = &[
-        Self::Customer,
-        Self::Store,
-        Self::Driver,
-        Self::FormerDriver,
-        Self::Ops,
-        Self::Platform,
-    ];
+    pub const ALL: &'static [Self] =
+        &[Self::Customer, Self::Store, Self::Driver, Self::FormerDriver, Self::Ops, Self::Platform];
 
     /// Whether it sees everything but the PIN.
     const fn is_inside(self) -> bool {

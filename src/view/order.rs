@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::party::{driver_in_order, store_in_order};
 use super::{
-    Audience, Sheet, area, first_name, first_name_and_initial, mask_phone, put, put_text,
-    put_time, put_word,
+    Audience, Sheet, area, first_name, first_name_and_initial, mask_phone, put, put_text, put_time,
+    put_word,
 };
 use crate::domain::{Fulfilment, Leg, Order, ReasonCode, Status, Word as _};
 
@@ -166,8 +166,18 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience) {
         Audience::FormerDriver => view.retain(|key, _| matches!(key.as_str(), "id" | "version")),
         Audience::Customer => {
             for key in [
-                "status", "leg", "tenant", "external_id", "meta", "undeliverable_action",
-                "attempt", "accept_by", "release_at", "pickup_eta", "prep_min", "stamps",
+                "status",
+                "leg",
+                "tenant",
+                "external_id",
+                "meta",
+                "undeliverable_action",
+                "attempt",
+                "accept_by",
+                "release_at",
+                "pickup_eta",
+                "prep_min",
+                "stamps",
             ] {
                 view.remove(key);
             }

@@ -1,0 +1,104 @@
+//! What can be asked of ordercast, whichever way it was asked: REST handlers and sockets call
+//! the same functions with the same bodies and get the same answers and the same problems.
+//!
+//! Rights are decided here, by tenant and role; what a role may do to an order, the order
+//! machine decides. What is not the caller's to see is not found.
+//!
+//! Absent on purpose: it knows no HTTP status and no WebSocket code; a [`Problem`] has a word,
+//! and each way out has its table.
+
+mod body;
+mod cursor;
+mod keys;
+mod orders;
+mod parties;
+mod problem;
+mod rpc;
+mod tokens;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+
+pub use body::{FieldProblem, read_body};
+pub use cursor::Cursor;
+pub use keys::ApiKeys;
+pub use orders::{Asked, EventsQuery, ListQuery, OrderAnswer};
+pub use problem::{Problem, ProblemCode, Standing};
+pub use tokens::IssuedToken;
+
+use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
+use crate::config::Config;
+use crate::domain::Role;
+use crate::feed::FeedState;
+use crate::hub::Topic;
+use crate::store::{Database, Writer};
+use crate::view::Audience;
+
+/// Everything a request may need; shared by all threads.
+#[derive(Debug)]
+pub struct Api {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Reads.
+    pub database: Database,
+    /// Writes.
+    pub writer: Writer,
+    /// Tokens.
+    pub keys: Keys,
+    /// API keys seen lately.
+    pub api_keys: ApiKeys,
+    /// Where the feed stands.
+    pub feed: watch::Receiver<FeedState>,
+    /// Long polls that may still be opened.
+    pub long_polls: Semaphore,
+    /// Sockets open now.
+    pub sockets: AtomicUsize,
+    /// Set once the process is to stop: no new sockets, not ready.
+    pub stopping: AtomicBool,
+}
+
+impl Api {
+    /// Who the token or API key speaks for.
+    pub async fn authenticate(&self, token: &str) -> Result<Principal, Problem> {
+        if token.starts_with(API_KEY_PREFIX) {
+            return self.api_keys.find(&self.database, token).await;
+        }
+        self.keys.verify(token, auth::now()).map_err(|error| match error {
+            TokenError::Expired => Problem::new(ProblemCode::TokenExpired, "the token has expired"),
+            TokenError::Invalid => Problem::unauthenticated(),
+        })
+    }
+
+    /// Whether the process can do its work: the log is heard, and it is not stopping.
+    pub fn is_ready(&self) -> bool {
+        self.feed.borrow().up && !self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The time by the clock tokens are judged by.
+    pub fn now(&self) -> Timestamp {
+        auth::now()
+    }
+}
+
+/// As which audience a principal sees an order.
+pub fn audience(principal: &Principal) -> Audience {
+    match principal.role {
+        Role::Customer => Audience::Customer,
+        Role::Store => Audience::Store,
+        Role::Driver => Audience::Driver,
+        Role::Ops | Role::System => Audience::Ops,
+        Role::Platform => Audience::Platform,
+    }
+}
+
+/// The topic that rings whenever something of the principal's tenant is committed.
+pub fn tenant_topic(principal: &Principal) -> Topic {
+    Topic::Tenant(principal.tenant)
+}
+
+fn only(principal: &Principal, roles: &[Role]) -> Result<(), Problem> {
+    if roles.contains(&principal.role) { Ok(()) } else { Err(Problem::role_not_allowed()) }
+}

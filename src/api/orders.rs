@@ -1,0 +1,505 @@
+//! Orders: asking for them, changing them, looking at them.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::{
+    ActionBody, OrderBody, PatchBody, moment, optional_text, parse, required_text, word,
+};
+use super::{Api, Cursor, Problem, ProblemCode, audience, only};
+use crate::auth::{self, Principal};
+use crate::domain::{
+    Action, Command, Draft, Fulfilment, Leg, OrderId, Patch, ReasonCode, Refusal, Role, Status,
+    Undeliverable, Word as _,
+};
+use crate::store::{Change, IdempotencyKey, OrderFilter, Outcome, Scope, Target};
+use crate::view::{self, Audience, LogEvent, Sheet};
+
+/// Characters of a short code: none that are mistaken for each other when read out.
+const SHORT_CODE: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
+
+/// Who asks, and under which conditions.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who.
+    pub principal: Principal,
+    /// Under which key the answer is kept.
+    pub idempotency_key: Option<String>,
+    /// Only if the order has this version.
+    pub if_match: Option<i64>,
+}
+
+/// What a change of an order is answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderAnswer {
+    /// The order as the caller may see it.
+    pub body: Value,
+    /// Its version.
+    pub version: i64,
+    /// Whether it was made just now.
+    pub created: bool,
+}
+
+/// What to list; the raw query, checked by [`Api::list_orders`].
+pub type ListQuery = Vec<(String, String)>;
+
+/// Which events to read.
+#[derive(Debug, Clone, Default)]
+pub struct EventsQuery {
+    /// Those after this position.
+    pub after: u64,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Only these types.
+    pub types: Option<Vec<String>>,
+    /// How long to wait for the first one.
+    pub wait: Duration,
+}
+
+impl EventsQuery {
+    /// Reads `after`, `limit`, `types` and, where one may wait, `wait`.
+    pub fn from_pairs(pairs: &[(String, String)], may_wait: bool) -> Result<Self, Problem> {
+        let mut query = Self::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "after" => query.after = number(name, value)?,
+                "limit" => query.limit = Some(number(name, value)?),
+                "types" => {
+                    query.types = Some(value.split(',').map(str::to_owned).collect());
+                }
+                "wait" if may_wait => query.wait = Duration::from_secs(number(name, value)?),
+                _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn number<N: std::str::FromStr>(field: &str, text: &str) -> Result<N, Problem> {
+    text.parse().map_err(|_| Problem::field(field, "is not a whole number in range"))
+}
+
+fn order_id(text: &str) -> Result<OrderId, Problem> {
+    text.parse().map_err(|_| Problem::not_found())
+}
+
+impl Api {
+    /// Makes an order, or finds the one made by the same request before.
+    pub async fn create_order(&self, asked: &Asked, body: Value) -> Result<OrderAnswer, Problem> {
+        only(&asked.principal, &[Role::Platform])?;
+        let request_hash = auth::hash(&format!("create {body}"));
+        let body: OrderBody = parse(body)?;
+        let draft = draft(&asked.principal, body)?;
+        let target = Target::Place { draft: Box::new(draft), request_hash };
+        self.change(asked, target, "create", &Value::Null, ActionBody::default()).await
+    }
+
+    /// Does `action` to an order; `name` is the action's word, as in the path.
+    pub async fn act(
+        &self,
+        asked: &Asked,
+        order: &str,
+        action: &str,
+        body: Value,
+    ) -> Result<OrderAnswer, Problem> {
+        let action = Action::find(action).map_err(|_| Problem::not_found())?;
+        let id = order_id(order)?;
+        let fingerprint = body.clone();
+        let (command, body) = if action == Action::Update {
+            (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
+        } else {
+            let body: ActionBody = parse(body)?;
+            (command(action, &body)?, body)
+        };
+        let target = Target::Order { id, command: Box::new(command) };
+        self.change(asked, target, action.word(), &fingerprint, body).await
+    }
+
+    async fn change(
+        &self,
+        asked: &Asked,
+        target: Target,
+        name: &str,
+        fingerprint: &Value,
+        body: ActionBody,
+    ) -> Result<OrderAnswer, Problem> {
+        let principal = &asked.principal;
+        let (id, hash) = match &target {
+            Target::Order { id, .. } => (Some(*id), None),
+            Target::Place { request_hash, .. } => (None, Some(request_hash.clone())),
+            Target::Duty { .. } | Target::Pause { .. } => (None, None),
+        };
+        if let Some(id) = id
+            && principal.role == Role::Customer
+            && !principal.orders.contains(&id)
+        {
+            return Err(Problem::not_found());
+        }
+        let idempotency = match &asked.idempotency_key {
+            None => None,
+            Some(key) => {
+                let field = "Idempotency-Key";
+                let key = required_text(field, key.clone(), 255)?;
+                let request_hash = hash.unwrap_or_else(|| {
+                    let order = id.map(|id| id.to_string()).unwrap_or_default();
+                    auth::hash(&format!("{name} {order} {fingerprint}"))
+                });
+                Some(IdempotencyKey { key, request_hash })
+            }
+        };
+        let actor = principal.actor();
+        let change = Change {
+            tenant: principal.tenant,
+            by: actor.clone(),
+            target,
+            idempotency,
+            if_match: asked.if_match,
+            occurred_at: body.occurred_at()?,
+            place: body.place()?,
+        };
+        let (sheet, created) = match self.writer.submit(change).await? {
+            Outcome::Placed(sheet) => (sheet, true),
+            Outcome::Changed(sheet) | Outcome::Repeated(sheet) => (sheet, false),
+            Outcome::Refused(refusal, sheet) => {
+                return Err(Problem::refused(refusal, sheet.as_ref().map(|s| &s.order), &actor));
+            }
+            Outcome::Driver(_) | Outcome::Store(_) => {
+                return Err(Problem::new(ProblemCode::Internal, "not an order's outcome"));
+            }
+        };
+        Ok(answer(&sheet, principal, created))
+    }
+
+    /// One order as the caller may see it.
+    pub async fn get_order(
+        &self,
+        principal: &Principal,
+        order: &str,
+    ) -> Result<OrderAnswer, Problem> {
+        let sheet = self.visible_order(principal, order_id(order)?).await?.1;
+        Ok(answer(&sheet, principal, false))
+    }
+
+    /// The order and the position it was read at, if the caller may see it.
+    pub async fn visible_order(
+        &self,
+        principal: &Principal,
+        id: OrderId,
+    ) -> Result<(u64, Sheet), Problem> {
+        let found = self.database.find_order(principal.tenant, id).await?;
+        let (position, sheet) = found.ok_or_else(Problem::not_found)?;
+        let order = &sheet.order;
+        let visible = match principal.role {
+            Role::Platform | Role::Ops => true,
+            Role::Store => principal.store() == Some(order.store),
+            Role::Driver => order.driver.is_some() && principal.driver() == order.driver,
+            Role::Customer => principal.orders.contains(&order.id),
+            Role::System => false,
+        };
+        if visible { Ok((position, sheet)) } else { Err(Problem::not_found()) }
+    }
+
+    /// A page of orders: `{"orders":[…],"next":"…"}`.
+    pub async fn list_orders(
+        &self,
+        principal: &Principal,
+        query: &ListQuery,
+    ) -> Result<Value, Problem> {
+        let scope = match principal.role {
+            Role::Platform | Role::Ops => Scope::Tenant,
+            Role::Store => Scope::Store(principal.store().ok_or_else(Problem::not_found)?),
+            Role::Driver => Scope::Driver(principal.driver().ok_or_else(Problem::not_found)?),
+            Role::Customer | Role::System => return Err(Problem::role_not_allowed()),
+        };
+        let mut filter = OrderFilter::default();
+        let mut limit = self.config.api.page_len_default;
+        for (name, value) in query {
+            match name.as_str() {
+                "status" => {
+                    let words = value.split(',').map(|text| word::<Status>("status", text));
+                    filter
+                        .statuses
+                        .get_or_insert_default()
+                        .extend(words.collect::<Result<Vec<_>, _>>()?);
+                }
+                "leg" => {
+                    let words = value.split(',').map(|text| word::<Leg>("leg", text));
+                    filter
+                        .legs
+                        .get_or_insert_default()
+                        .extend(words.collect::<Result<Vec<_>, _>>()?);
+                }
+                "store" => filter.store = Some(id("store", value)?),
+                "driver" => filter.driver = Some(id("driver", value)?),
+                "external_id" => {
+                    filter.external_id = Some(required_text("external_id", value.clone(), 128)?);
+                }
+                "placed_from" => filter.placed_from = Some(moment(name, value)?),
+                "placed_to" => filter.placed_to = Some(moment(name, value)?),
+                "updated_since" => filter.updated_since = Some(moment(name, value)?),
+                "limit" => limit = self.page_len(number(name, value)?)?,
+                "cursor" => {
+                    let cursor: Cursor = value
+                        .parse()
+                        .map_err(|_| Problem::field("cursor", "is not a cursor of ours"))?;
+                    filter.before = Some((cursor.at, cursor.id));
+                }
+                _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
+            }
+        }
+        let page = self.database.list_orders(principal.tenant, scope, &filter, limit).await?;
+        let seen = audience(principal);
+        let orders: Vec<Value> = page.orders.iter().map(|sheet| view::order(sheet, seen)).collect();
+        let next = page.next.map(|(at, id)| Cursor { at, id }.to_string());
+        Ok(json!({"orders": orders, "next": next}))
+    }
+
+    /// The length of a page, within its bound.
+    pub(super) fn page_len(&self, asked: u32) -> Result<u32, Problem> {
+        let most = self.config.api.page_len_max;
+        if (1..=most).contains(&asked) {
+            Ok(asked)
+        } else {
+            Err(Problem::field("limit", format!("must be 1 to {most}")))
+        }
+    }
+
+    /// One order's events as the caller may see them.
+    pub async fn order_events(
+        &self,
+        principal: &Principal,
+        order: &str,
+        query: &EventsQuery,
+    ) -> Result<Value, Problem> {
+        let id = order_id(order)?;
+        self.visible_order(principal, id).await?;
+        self.read_events(principal, Scope::Order(id), query).await
+    }
+
+    /// The tenant's log after a position, waiting for the first event if there is none yet.
+    /// `bell` rings when something of the tenant is committed.
+    pub async fn events(
+        &self,
+        principal: &Principal,
+        query: &EventsQuery,
+        bell: &Notify,
+    ) -> Result<Value, Problem> {
+        only(principal, &[Role::Platform, Role::Ops])?;
+        let until = Instant::now() + query.wait.min(self.config.api.long_poll_max_s.get());
+        let mut query = query.clone();
+        loop {
+            // Armed before reading, so that what is committed in between rings too.
+            let mut rung = std::pin::pin!(bell.notified());
+            rung.as_mut().enable();
+            let page = self.read_events(principal, Scope::Tenant, &query).await?;
+            let empty = page.get("events").and_then(Value::as_array).is_none_or(Vec::is_empty);
+            if !empty || query.wait.is_zero() || Instant::now() >= until {
+                return Ok(page);
+            }
+            // What was passed over because of its type need not be read again.
+            query.after = page.get("next").and_then(Value::as_u64).unwrap_or(query.after);
+            // Only the wait ends here: what was read last is the answer.
+            if timeout_at(until, rung).await.is_err() {
+                return Ok(page);
+            }
+        }
+    }
+
+    async fn read_events(
+        &self,
+        principal: &Principal,
+        scope: Scope,
+        query: &EventsQuery,
+    ) -> Result<Value, Problem> {
+        let most = self.config.api.events_len_max;
+        let limit = query.limit.unwrap_or(most);
+        if !(1..=most).contains(&limit) {
+            return Err(Problem::field("limit", format!("must be 1 to {most}")));
+        }
+        let missed = self.database.read_missed(principal.tenant, scope, query.after, limit).await?;
+        if query.after > missed.last || missed.oldest.is_some_and(|oldest| query.after + 1 < oldest)
+        {
+            return Err(Problem::new(
+                ProblemCode::CursorTooOld,
+                "the log does not reach from there; read the orders and go on from their position",
+            ));
+        }
+        let full = missed.events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+        let last_read = missed.events.last().map(|event| event.position);
+        let next = if full { last_read.unwrap_or(query.after) } else { missed.position };
+        let wanted = |event: &&LogEvent| {
+            query.types.as_ref().is_none_or(|types| types.contains(&event.kind))
+        };
+        let events: Vec<Box<serde_json::value::RawValue>> = missed
+            .events
+            .iter()
+            .filter(wanted)
+            .filter_map(|event| event.render(event_audience(principal, event)?))
+            .filter_map(|text| serde_json::value::RawValue::from_string(text).ok())
+            .collect();
+        Ok(json!({"epoch": &*self.database.epoch(), "events": events, "next": next}))
+    }
+}
+
+/// As which audience the caller sees this event of an order it may see; none if not at all.
+fn event_audience(principal: &Principal, event: &LogEvent) -> Option<Audience> {
+    match audience(principal) {
+        Audience::Driver => {
+            let own = principal.driver();
+            if event.driver == own {
+                Some(Audience::Driver)
+            } else if event.prior_driver.is_some() && event.prior_driver == own {
+                Some(Audience::FormerDriver)
+            } else {
+                None
+            }
+        }
+        other => Some(other),
+    }
+}
+
+fn answer(sheet: &Sheet, principal: &Principal, created: bool) -> OrderAnswer {
+    let body = view::order(sheet, audience(principal));
+    OrderAnswer { body, version: sheet.order.version, created }
+}
+
+fn id<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| Problem::field(field, error.to_string()))
+}
+
+fn draft(principal: &Principal, body: OrderBody) -> Result<Draft, Problem> {
+    let items = body.items()?;
+    let proof_required = body.proof_required();
+    let fulfilment = match &body.fulfilment {
+        Some(text) => word("fulfilment", text)?,
+        None => Fulfilment::Delivery,
+    };
+    let undeliverable = match &body.undeliverable_action {
+        Some(text) => word("undeliverable_action", text)?,
+        None => Undeliverable::Return,
+    };
+    let mut rng = rand::rng();
+    let needs_pin = proof_required.pin || fulfilment == Fulfilment::Collection;
+    let short_code = (0..4)
+        .filter_map(|_| SHORT_CODE.get(rng.random_range(0..SHORT_CODE.len())))
+        .map(|byte| char::from(*byte))
+        .collect();
+    Ok(Draft {
+        id: OrderId::new(),
+        tenant: principal.tenant,
+        external_id: required_text("external_id", body.external_id, 128)?,
+        store: id("store", &body.store)?,
+        short_code,
+        fulfilment,
+        dropoff: body.dropoff.map(super::body::DropoffBody::dropoff).transpose()?,
+        items,
+        note: optional_text("note", body.note, 1_000)?,
+        window: body.window.map(|window| window.window()).transpose()?,
+        undeliverable,
+        proof_required,
+        pin: needs_pin.then(|| format!("{:04}", rng.random_range(0..10_000))),
+        meta: meta(body.meta)?.unwrap_or_else(|| json!({})),
+    })
+}
+
+/// Largest `meta`, in bytes of its JSON.
+const META_MAX: usize = 4_096;
+
+fn meta(meta: Option<serde_json::Map<String, Value>>) -> Result<Option<Value>, Problem> {
+    let Some(meta) = meta.map(Value::Object) else { return Ok(None) };
+    let text = meta.to_string();
+    if text.len() > META_MAX {
+        return Err(Problem::field("meta", format!("is longer than {META_MAX} bytes")));
+    }
+    // JSON may hold it, PostgreSQL's jsonb may not.
+    if text.contains("\\u0000") {
+        return Err(Problem::field("meta", "must not contain U+0000"));
+    }
+    Ok(Some(meta))
+}
+
+fn patch(body: PatchBody) -> Result<Patch, Problem> {
+    let note = body.note.map(|note| optional_text("note", note, 1_000)).transpose()?;
+    Ok(Patch {
+        note,
+        dropoff: body.dropoff.map(super::body::DropoffBody::dropoff).transpose()?,
+        window: body.window.map(|window| window.window()).transpose()?,
+        meta: meta(body.meta)?,
+    })
+}
+
+/// The command that an action and its body make.
+fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
+    let taken: &[&str] = match action {
+        Action::Accept => &["prep_min"],
+        Action::Prep => &["prep_min", "why"],
+        Action::Reject
+        | Action::Cancel
+        | Action::Fail
+        | Action::Return
+        | Action::Unassign
+        | Action::Drop => &["reason", "note"],
+        Action::Pickup | Action::Returned => &["proofs"],
+        Action::Deliver => &["pin", "proofs"],
+        Action::Collect => &["pin"],
+        Action::Assign => &["driver"],
+        Action::Release
+        | Action::Start
+        | Action::Ready
+        | Action::Unready
+        | Action::Redeliver
+        | Action::Update
+        | Action::Search
+        | Action::SearchFailed
+        | Action::AtStore
+        | Action::AtDoor => &[],
+    };
+    body.only(taken)?;
+    Ok(match action {
+        Action::Release => Command::Release,
+        Action::Accept => Command::Accept { prep_min: body.prep_min },
+        Action::Reject => Command::Reject { reason: body.reason()? },
+        Action::Start => Command::Start,
+        Action::Ready => Command::Ready,
+        Action::Unready => Command::Unready,
+        Action::Prep => Command::Prep {
+            prep_min: body.prep_min.ok_or_else(|| Problem::field("prep_min", "is required"))?,
+            why: body.why()?,
+        },
+        Action::Pickup => Command::Pickup { proofs: body.proofs()? },
+        Action::Deliver => Command::Deliver { pin: body.pin()?, proofs: body.proofs()? },
+        Action::Collect => Command::Collect { pin: body.pin()? },
+        Action::Cancel => Command::Cancel { reason: body.reason()? },
+        Action::Fail => Command::Fail { reason: body.reason()? },
+        Action::Return => Command::Return { reason: body.reason()? },
+        Action::Returned => Command::Returned { proofs: body.proofs()? },
+        Action::Redeliver => Command::Redeliver,
+        Action::Assign => {
+            let driver = body.driver.as_deref();
+            let driver = driver.ok_or_else(|| Problem::field("driver", "is required"))?;
+            Command::Assign { driver: id("driver", driver)? }
+        }
+        Action::Unassign if !body.has_reason() => {
+            let note = "unassigned without a reason given".to_owned();
+            Command::Unassign { reason: (ReasonCode::Other, Some(note)) }
+        }
+        Action::Unassign => Command::Unassign { reason: body.reason()? },
+        Action::Drop => Command::Drop { reason: body.reason()? },
+        Action::AtStore => Command::AtStore,
+        Action::AtDoor => Command::AtDoor,
+        // Details have a body of their own; couriers are not searched for yet.
+        Action::Update | Action::Search | Action::SearchFailed => return Err(Problem::not_found()),
+    })
+}
+
+/// What the machine's refusal of a role or an order looks like when there is no order to show.
+pub(super) fn refused(refusal: Refusal, principal: &Principal) -> Problem {
+    Problem::refused(refusal, None, &principal.actor())
+}

@@ -1,0 +1,414 @@
+//! Stores and couriers.
+
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body::{moment, optional_text, parse, place, required_text, word};
+use super::orders::refused;
+use super::{Api, Problem, ProblemCode, only};
+use crate::auth::Principal;
+use crate::domain::{Driver, DriverId, Duty, Place, Role, Store, StoreId, Vehicle};
+use crate::store::{Change, DriverPatch, Outcome, StorePatch, Target};
+use crate::view;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreBody {
+    external_id: Option<String>,
+    name: String,
+    lat: f64,
+    lng: f64,
+    tz: String,
+    phone: Option<String>,
+    #[serde(default)]
+    auto_accept: bool,
+    default_prep_min: Option<i32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StorePatchBody {
+    name: Option<String>,
+    lat: Option<f64>,
+    lng: Option<f64>,
+    tz: Option<String>,
+    phone: Option<String>,
+    auto_accept: Option<bool>,
+    default_prep_min: Option<i32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DriverBody {
+    external_id: Option<String>,
+    name: String,
+    display_name: Option<String>,
+    phone: Option<String>,
+    vehicle: VehicleBody,
+    capacity: Option<i32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VehicleBody {
+    #[serde(rename = "type")]
+    kind: String,
+    make: Option<String>,
+    colour: Option<String>,
+    plate: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DriverPatchBody {
+    name: Option<String>,
+    display_name: Option<String>,
+    phone: Option<String>,
+    vehicle: Option<VehicleBody>,
+    capacity: Option<i32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseBody {
+    until: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DutyBody {
+    duty: String,
+}
+
+fn time_zone(field: &str, name: String) -> Result<String, Problem> {
+    TimeZone::get(&name)
+        .map_err(|_| Problem::field(field, "is not an IANA time zone, as Europe/Berlin"))?;
+    Ok(name)
+}
+
+fn prep_min(minutes: i32) -> Result<i32, Problem> {
+    if (0..=240).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err(Problem::field("default_prep_min", "must be 0 to 240"))
+    }
+}
+
+fn capacity(orders: i32) -> Result<i32, Problem> {
+    if (1..=50).contains(&orders) {
+        Ok(orders)
+    } else {
+        Err(Problem::field("capacity", "must be 1 to 50"))
+    }
+}
+
+fn display_name(name: &str) -> String {
+    let mut words = name.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    match words.next_back().and_then(|last| last.chars().next()) {
+        Some(initial) => format!("{first} {initial}."),
+        None => first.to_owned(),
+    }
+}
+
+fn vehicle(body: VehicleBody) -> Result<Vehicle, Problem> {
+    Ok(Vehicle {
+        kind: required_text("vehicle.type", body.kind, 40)?,
+        make: optional_text("vehicle.make", body.make, 80)?,
+        colour: optional_text("vehicle.colour", body.colour, 40)?,
+        plate: optional_text("vehicle.plate", body.plate, 20)?,
+    })
+}
+
+/// The external id of the path, or else that of the body; both must agree.
+fn external_id(path: Option<&str>, body: Option<String>) -> Result<String, Problem> {
+    let field = "external_id";
+    match (path, body) {
+        (Some(path), Some(body)) if path != body => {
+            Err(Problem::field(field, "differs from the one in the path"))
+        }
+        (Some(path), _) => required_text(field, path.to_owned(), 128),
+        (None, Some(body)) => required_text(field, body, 128),
+        (None, None) => Err(Problem::field(field, "missing field `external_id`")),
+    }
+}
+
+/// A page of a list: which external id, after which identifier, at most how many.
+struct Page<I> {
+    after: Option<I>,
+    external_id: Option<String>,
+    limit: u32,
+}
+
+impl Api {
+    fn page<I: std::str::FromStr>(&self, query: &[(String, String)]) -> Result<Page<I>, Problem> {
+        let limit = self.config.api.page_len_default;
+        let mut page = Page { after: None, external_id: None, limit };
+        for (name, value) in query {
+            match name.as_str() {
+                "external_id" => page.external_id = Some(value.clone()),
+                "limit" => {
+                    let limit = value.parse();
+                    let limit = limit.map_err(|_| Problem::field("limit", "is not a number"))?;
+                    page.limit = self.page_len(limit)?;
+                }
+                "cursor" => {
+                    let after = value.parse();
+                    let bad = |_| Problem::field("cursor", "is not a cursor of ours");
+                    page.after = Some(after.map_err(bad)?);
+                }
+                _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
+            }
+        }
+        Ok(page)
+    }
+
+    /// Makes a store or brings the one with this external id up to date; true when made.
+    pub async fn put_store(
+        &self,
+        principal: &Principal,
+        path: Option<&str>,
+        body: Value,
+    ) -> Result<(Value, bool), Problem> {
+        only(principal, &[Role::Platform])?;
+        let body: StoreBody = parse(body)?;
+        let store = Store {
+            id: StoreId::new(),
+            tenant: principal.tenant,
+            external_id: external_id(path, body.external_id)?,
+            name: required_text("name", body.name, 200)?,
+            place: place("", body.lat, body.lng)?,
+            tz: time_zone("tz", body.tz)?,
+            phone: optional_text("phone", body.phone, 40)?,
+            auto_accept: body.auto_accept,
+            default_prep_min: prep_min(body.default_prep_min.unwrap_or(20))?,
+            paused_until: None,
+        };
+        let (store, created) = self.database.upsert_store(&store).await?;
+        Ok((view::store(&store), created))
+    }
+
+    /// Changes what is given of a store.
+    pub async fn patch_store(
+        &self,
+        principal: &Principal,
+        id: &str,
+        body: Value,
+    ) -> Result<Value, Problem> {
+        only(principal, &[Role::Platform])?;
+        let id = id.parse().map_err(|_| Problem::not_found())?;
+        let body: StorePatchBody = parse(body)?;
+        let patch = StorePatch {
+            name: body.name.map(|name| required_text("name", name, 200)).transpose()?,
+            place: both(body.lat, body.lng)?,
+            tz: body.tz.map(|tz| time_zone("tz", tz)).transpose()?,
+            phone: optional_text("phone", body.phone, 40)?,
+            auto_accept: body.auto_accept,
+            default_prep_min: body.default_prep_min.map(prep_min).transpose()?,
+        };
+        let store = self.database.update_store(principal.tenant, id, &patch).await?;
+        Ok(view::store(&store.ok_or_else(Problem::not_found)?))
+    }
+
+    /// One store: for the platform, dispatchers and the store itself.
+    pub async fn get_store(&self, principal: &Principal, id: &str) -> Result<Value, Problem> {
+        let id: StoreId = id.parse().map_err(|_| Problem::not_found())?;
+        if principal.store() != Some(id) {
+            only(principal, &[Role::Platform, Role::Ops]).map_err(|_| Problem::not_found())?;
+        }
+        let store = self.database.find_store(principal.tenant, id).await?;
+        Ok(view::store(&store.ok_or_else(Problem::not_found)?))
+    }
+
+    /// A page of stores: `{"stores":[…],"next":"…"}`.
+    pub async fn list_stores(
+        &self,
+        principal: &Principal,
+        query: &[(String, String)],
+    ) -> Result<Value, Problem> {
+        only(principal, &[Role::Platform, Role::Ops])?;
+        let page: Page<StoreId> = self.page(query)?;
+        let external_id = page.external_id.as_deref();
+        let stores = self
+            .database
+            .list_stores(principal.tenant, page.after, external_id, page.limit)
+            .await?;
+        let full = stores.len() >= usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let next = stores.last().filter(|_| full).map(|store| store.id.to_string());
+        let stores: Vec<Value> = stores.iter().map(view::store).collect();
+        Ok(json!({"stores": stores, "next": next}))
+    }
+
+    /// Pauses a store until a moment, or opens it.
+    pub async fn pause_store(
+        &self,
+        principal: &Principal,
+        id: &str,
+        body: Value,
+    ) -> Result<Value, Problem> {
+        let id: StoreId = id.parse().map_err(|_| Problem::not_found())?;
+        match principal.role {
+            Role::Platform | Role::Ops => {}
+            Role::Store if principal.store() == Some(id) => {}
+            Role::Store => return Err(Problem::not_found()),
+            Role::Customer | Role::Driver | Role::System => {
+                return Err(Problem::role_not_allowed());
+            }
+        }
+        let body: PauseBody = parse(body)?;
+        let until = body.until.map(|until| moment("until", &until)).transpose()?;
+        match self.write_party(principal, Target::Pause { store: id, until }).await? {
+            Outcome::Store(store) => Ok(view::store(&store)),
+            outcome => Err(unexpected(outcome, principal)),
+        }
+    }
+
+    /// Makes a courier or brings the one with this external id up to date; true when made.
+    pub async fn put_driver(
+        &self,
+        principal: &Principal,
+        path: Option<&str>,
+        body: Value,
+    ) -> Result<(Value, bool), Problem> {
+        only(principal, &[Role::Platform])?;
+        let body: DriverBody = parse(body)?;
+        let name = required_text("name", body.name, 200)?;
+        let driver = Driver {
+            id: DriverId::new(),
+            tenant: principal.tenant,
+            external_id: external_id(path, body.external_id)?,
+            display_name: match body.display_name {
+                Some(given) => required_text("display_name", given, 80)?,
+                None => display_name(&name),
+            },
+            name,
+            phone: optional_text("phone", body.phone, 40)?,
+            vehicle: vehicle(body.vehicle)?,
+            duty: Duty::Off,
+            capacity: capacity(body.capacity.unwrap_or(2))?,
+        };
+        let (driver, created) = self.database.upsert_driver(&driver).await?;
+        Ok((view::driver(&driver), created))
+    }
+
+    /// Changes what is given of a courier.
+    pub async fn patch_driver(
+        &self,
+        principal: &Principal,
+        id: &str,
+        body: Value,
+    ) -> Result<Value, Problem> {
+        only(principal, &[Role::Platform])?;
+        let id = id.parse().map_err(|_| Problem::not_found())?;
+        let body: DriverPatchBody = parse(body)?;
+        let vehicle = body.vehicle.map(vehicle).transpose()?;
+        let vehicle = vehicle.as_ref();
+        let patch = DriverPatch {
+            name: body.name.map(|name| required_text("name", name, 200)).transpose()?,
+            display_name: optional_text("display_name", body.display_name, 80)?,
+            phone: optional_text("phone", body.phone, 40)?,
+            vehicle_type: vehicle.map(|vehicle| vehicle.kind.clone()),
+            vehicle_make: vehicle.and_then(|vehicle| vehicle.make.clone()),
+            vehicle_colour: vehicle.and_then(|vehicle| vehicle.colour.clone()),
+            vehicle_plate: vehicle.and_then(|vehicle| vehicle.plate.clone()),
+            capacity: body.capacity.map(capacity).transpose()?,
+        };
+        let driver = self.database.update_driver(principal.tenant, id, &patch).await?;
+        Ok(view::driver(&driver.ok_or_else(Problem::not_found)?))
+    }
+
+    /// One courier: for the platform, dispatchers and the courier itself.
+    pub async fn get_driver(&self, principal: &Principal, id: &str) -> Result<Value, Problem> {
+        let id = driver_id(principal, id)?;
+        if principal.driver() != Some(id) {
+            only(principal, &[Role::Platform, Role::Ops]).map_err(|_| Problem::not_found())?;
+        }
+        let driver = self.database.find_driver(principal.tenant, id).await?;
+        Ok(view::driver(&driver.ok_or_else(Problem::not_found)?))
+    }
+
+    /// A page of couriers: `{"drivers":[…],"next":"…"}`.
+    pub async fn list_drivers(
+        &self,
+        principal: &Principal,
+        query: &[(String, String)],
+    ) -> Result<Value, Problem> {
+        only(principal, &[Role::Platform, Role::Ops])?;
+        let page: Page<DriverId> = self.page(query)?;
+        let external_id = page.external_id.as_deref();
+        let drivers = self
+            .database
+            .list_drivers(principal.tenant, page.after, external_id, page.limit)
+            .await?;
+        let full = drivers.len() >= usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let next = drivers.last().filter(|_| full).map(|driver| driver.id.to_string());
+        let drivers: Vec<Value> = drivers.iter().map(view::driver).collect();
+        Ok(json!({"drivers": drivers, "next": next}))
+    }
+
+    /// Changes a courier's duty: by itself (`me`), a dispatcher or the platform.
+    pub async fn set_duty(
+        &self,
+        principal: &Principal,
+        id: &str,
+        body: Value,
+    ) -> Result<Value, Problem> {
+        let id = driver_id(principal, id)?;
+        match principal.role {
+            Role::Platform | Role::Ops => {}
+            Role::Driver if principal.driver() == Some(id) => {}
+            Role::Driver => return Err(Problem::not_found()),
+            Role::Customer | Role::Store | Role::System => {
+                return Err(Problem::role_not_allowed());
+            }
+        }
+        let body: DutyBody = parse(body)?;
+        let duty = word("duty", &body.duty)?;
+        match self.write_party(principal, Target::Duty { driver: id, duty }).await? {
+            Outcome::Driver(driver) => Ok(view::driver(&driver)),
+            outcome => Err(unexpected(outcome, principal)),
+        }
+    }
+
+    async fn write_party(&self, principal: &Principal, target: Target) -> Result<Outcome, Problem> {
+        let change = Change {
+            tenant: principal.tenant,
+            by: principal.actor(),
+            target,
+            // Saying the same twice has no second effect: there is nothing to remember.
+            idempotency: None,
+            if_match: None,
+            occurred_at: None,
+            place: None,
+        };
+        Ok(self.writer.submit(change).await?)
+    }
+}
+
+fn unexpected(outcome: Outcome, principal: &Principal) -> Problem {
+    match outcome {
+        Outcome::Refused(refusal, _) => refused(refusal, principal),
+        Outcome::Placed(_)
+        | Outcome::Changed(_)
+        | Outcome::Repeated(_)
+        | Outcome::Driver(_)
+        | Outcome::Store(_) => Problem::new(ProblemCode::Internal, "another thing's outcome"),
+    }
+}
+
+fn driver_id(principal: &Principal, text: &str) -> Result<DriverId, Problem> {
+    match (text, principal.driver()) {
+        ("me", Some(own)) => Ok(own),
+        _ => text.parse().map_err(|_| Problem::not_found()),
+    }
+}
+
+fn both(lat: Option<f64>, lng: Option<f64>) -> Result<Option<Place>, Problem> {
+    match (lat, lng) {
+        (None, None) => Ok(None),
+        (Some(lat), Some(lng)) => place("", lat, lng).map(Some),
+        (Some(_), None) => Err(Problem::field("lng", "is required with lat")),
+        (None, Some(_)) => Err(Problem::field("lat", "is required with lng")),
+    }
+}

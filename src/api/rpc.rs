@@ -1,0 +1,79 @@
+//! Every write by name: the RPC methods of a socket, with the bodies of REST.
+
+use serde_json::Value;
+
+use super::{Api, Asked, Problem};
+use crate::auth::Principal;
+
+impl Api {
+    /// Calls `method` with `data`: the body of the REST request, and beside its members `order`,
+    /// `store` or `driver` instead of the path, `idempotency_key` and `if_match` instead of the
+    /// headers. `None` when there is no such method.
+    pub async fn call(
+        &self,
+        principal: &Principal,
+        method: &str,
+        mut data: Value,
+    ) -> Option<Result<Value, Problem>> {
+        let (noun, verb) = method.split_once('.')?;
+        let idempotency_key = match take(&mut data, "idempotency_key") {
+            Ok(key) => key,
+            Err(problem) => return Some(Err(problem)),
+        };
+        let if_match = match data.as_object_mut().and_then(|data| data.remove("if_match")) {
+            None | Some(Value::Null) => None,
+            Some(version) => match version.as_i64() {
+                Some(version) => Some(version),
+                None => return Some(Err(Problem::field("if_match", "is not a version"))),
+            },
+        };
+        let asked = Asked { principal: principal.clone(), idempotency_key, if_match };
+        Some(match (noun, verb) {
+            ("order", "create") => self.create_order(&asked, data).await.map(|answer| answer.body),
+            ("order", action) => match take(&mut data, "order") {
+                Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
+                    // An action that is not there is a method that is not there.
+                    Err(problem)
+                        if is_unknown_action(action) && problem == Problem::not_found() =>
+                    {
+                        return None;
+                    }
+                    answer => answer.map(|answer| answer.body),
+                },
+                Ok(None) if is_unknown_action(action) => return None,
+                Ok(None) => Err(Problem::field("order", "is required")),
+                Err(problem) => Err(problem),
+            },
+            ("store", "pause") => match take(&mut data, "store") {
+                Ok(store) => {
+                    let own = principal.store().map(|store| store.to_string());
+                    let store = store.or(own).unwrap_or_default();
+                    self.pause_store(principal, &store, data).await
+                }
+                Err(problem) => Err(problem),
+            },
+            ("driver", "duty") => match take(&mut data, "driver") {
+                Ok(driver) => {
+                    let driver = driver.unwrap_or_else(|| "me".to_owned());
+                    self.set_duty(principal, &driver, data).await
+                }
+                Err(problem) => Err(problem),
+            },
+            _ => return None,
+        })
+    }
+}
+
+fn is_unknown_action(action: &str) -> bool {
+    use crate::domain::{Action, Word as _};
+    matches!(Action::find(action), Err(_) | Ok(Action::Search | Action::SearchFailed))
+}
+
+/// Takes a member that must be a text.
+fn take(data: &mut Value, name: &str) -> Result<Option<String>, Problem> {
+    match data.as_object_mut().and_then(|data| data.remove(name)) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Problem::field(name, "must be a text")),
+    }
+}

@@ -1,0 +1,181 @@
+//! Problems as HTTP answers: `application/problem+json` (RFC 9457), and the one table of
+//! statuses.
+
+use std::fmt;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::api::{Problem, ProblemCode};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The HTTP status of each problem.
+pub const fn status(code: ProblemCode) -> StatusCode {
+    match code {
+        ProblemCode::Malformed => StatusCode::BAD_REQUEST,
+        ProblemCode::Unauthenticated | ProblemCode::TokenExpired => StatusCode::UNAUTHORIZED,
+        ProblemCode::RoleNotAllowed => StatusCode::FORBIDDEN,
+        ProblemCode::NotFound => StatusCode::NOT_FOUND,
+        ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ProblemCode::InvalidTransition
+        | ProblemCode::AlreadyPickedUp
+        | ProblemCode::VersionMismatch
+        | ProblemCode::DriverAtCapacity
+        | ProblemCode::DriverOffDuty
+        | ProblemCode::ExternalIdConflict
+        | ProblemCode::IdempotencyKeyReused => StatusCode::CONFLICT,
+        ProblemCode::CursorTooOld => StatusCode::GONE,
+        ProblemCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemCode::Validation
+        | ProblemCode::ProofRequired
+        | ProblemCode::PinWrong
+        | ProblemCode::PinLocked
+        | ProblemCode::OutsideWindow => StatusCode::UNPROCESSABLE_ENTITY,
+        ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ProblemCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// A problem on its way out as an HTTP answer.
+#[derive(Debug, Clone)]
+pub struct HttpProblem(pub Problem);
+
+impl fmt::Display for HttpProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code.word(), self.0.detail)
+    }
+}
+
+impl From<Problem> for HttpProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl ResponseError for HttpProblem {
+    fn status_code(&self) -> StatusCode {
+        status(self.0.code)
+    }
+    fn error_response(&self) -> HttpResponse {
+        respond(&self.0, None)
+    }
+}
+
+/// The answer to a problem.
+pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
+    let status = status(problem.code);
+    let mut body = problem.body();
+    if let Some(members) = body.as_object_mut() {
+        let order_status = members.remove("status");
+        members.insert("type".to_owned(), "about:blank".into());
+        members.insert("title".to_owned(), status.canonical_reason().unwrap_or_default().into());
+        // An order's status takes the place of the number that the status line says anyway.
+        members.insert("status".to_owned(), order_status.unwrap_or(json!(status.as_u16())));
+        if let Some(id) = request_id {
+            members.insert("request_id".to_owned(), Value::from(id));
+        }
+    }
+    let mut response = HttpResponse::build(status);
+    response.content_type("application/problem+json");
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(wait) = problem.retry_after {
+        response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+    }
+    response.body(body.to_string())
+}
+
+/// The last that touches every answer: gives it a request id, and makes a problem of every
+/// failure that is not one yet.
+pub(crate) async fn finish<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let id = Uuid::now_v7().simple().to_string();
+    let method = request.method().clone();
+    let pattern = request.match_pattern();
+    let response = next.call(request).await?;
+    let problem = problem_of(&response);
+    if let Some(problem) = &problem {
+        // The pattern, not the path: a path may carry a secret.
+        tracing::debug!(request_id = %id, %method, route = pattern, code = problem.code.word(), detail = problem.detail, "a problem was answered");
+    }
+    let mut response = match problem {
+        Some(problem) => {
+            let (request, _response) = response.into_parts();
+            ServiceResponse::new(request, respond(&problem, Some(&id))).map_into_right_body()
+        }
+        None => response.map_into_left_body(),
+    };
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return None;
+    }
+    let error = response.response().error();
+    if let Some(problem) = error.and_then(Error::as_error::<HttpProblem>) {
+        return Some(problem.0.clone());
+    }
+    let is_ours = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    if is_ours {
+        return None;
+    }
+    Some(match status {
+        StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(ProblemCode::MethodNotAllowed, "this path does not take this method")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(ProblemCode::PayloadTooLarge, "the body is too large")
+        }
+        StatusCode::UNAUTHORIZED => Problem::unauthenticated(),
+        StatusCode::SERVICE_UNAVAILABLE => Problem::overloaded(),
+        _ if status.is_client_error() => {
+            Problem::new(ProblemCode::Malformed, "the request could not be read")
+        }
+        _ => {
+            tracing::error!(%status, error = ?error, "a handler failed");
+            Problem::new(ProblemCode::Internal, "something is wrong on our side")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_problem_has_a_status_that_is_a_failure_and_a_word_of_its_own() {
+        let words: HashSet<_> = ProblemCode::ALL.iter().map(|code| code.word()).collect();
+        assert_eq!(words.len(), ProblemCode::ALL.len());
+        for code in ProblemCode::ALL {
+            assert!(status(*code).is_client_error() || status(*code).is_server_error());
+        }
+    }
+
+    #[test]
+    fn overload_says_when_to_come_back() {
+        let response = respond(&Problem::overloaded(), Some("r1"));
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
+    }
+}

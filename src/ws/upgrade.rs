@@ -1,0 +1,112 @@
+//! Takes a socket out of HTTP's hands.
+
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_codec::Framed;
+use actix_http::body::{BodySize, MessageBody, to_bytes_limited};
+use actix_http::{ConnectionType, Request, Response, h1};
+use actix_rt::net::TcpStream;
+use actix_service::Service;
+use actix_web::dev::ServiceResponse;
+use actix_web::web;
+use bytes::BytesMut;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::codec::Encoder as _;
+
+use super::handshake::TakeOver;
+use super::session::Session;
+use crate::api::Api;
+use crate::hub::{Hub, Mailbox};
+
+/// Largest body of an answer that is not an upgrade: a problem, or a page asked for oddly.
+const ANSWER_MAX: usize = 1 << 20;
+
+/// Counts a socket for as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a request that asks to upgrade: the app answers it; when it says so the socket becomes
+/// a session, else the answer is sent and the connection closed.
+pub(crate) async fn take_over<S, B>(
+    app: Rc<S>,
+    api: web::Data<Api>,
+    hub: Rc<Hub>,
+    request: Request,
+    framed: Framed<TcpStream, h1::Codec>,
+) -> Result<(), actix_http::Error>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    // Boxed, so that the future that lives for hours stays small.
+    let taken = Box::pin(answer(app, request, framed)).await;
+    if let Some((stream, mark, early)) = taken {
+        let settings = &api.config.socket;
+        let socket = SockRef::from(&stream);
+        // A stalled reader otherwise pins megabytes in the kernel; the rest is courtesy.
+        let set = socket
+            .set_send_buffer_size(settings.send_buffer_bytes)
+            .and_then(|()| socket.set_tcp_nodelay(true));
+        if let Err(error) = set {
+            tracing::debug!(%error, "a socket's options could not be set");
+        }
+        let _counted = Counted::new(&api.sockets);
+        let mailbox = Rc::new(Mailbox::new(stream, settings.mailbox_bytes));
+        hub.enter(&mailbox);
+        let session = Session::new(web::Data::clone(&api), hub, mailbox, mark);
+        Box::pin(session.run(early)).await;
+    }
+    Ok(())
+}
+
+async fn answer<S, B>(
+    app: Rc<S>,
+    request: Request,
+    framed: Framed<TcpStream, h1::Codec>,
+) -> Option<(TcpStream, TakeOver, BytesMut)>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    B: MessageBody + 'static,
+{
+    let mut parts = framed.into_parts();
+    let mut response: Response<_> = match app.call(request).await {
+        Ok(response) => response.map_into_boxed_body().into(),
+        Err(error) => error.error_response().into(),
+    };
+    let mark = response.extensions_mut().remove::<TakeOver>();
+    let mut out = BytesMut::new();
+    if mark.is_some() {
+        let (head, _body) = response.into_parts();
+        parts.codec.encode(h1::Message::Item((head, BodySize::Stream)), &mut out).ok()?;
+    } else {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        let (head, body) = response.into_parts();
+        let body = to_bytes_limited(body, ANSWER_MAX).await.ok()?.ok()?;
+        let size = BodySize::Sized(u64::try_from(body.len()).unwrap_or(u64::MAX));
+        parts.codec.encode(h1::Message::Item((head, size)), &mut out).ok()?;
+        out.extend_from_slice(&body);
+    }
+    parts.io.write_all(&out).await.ok()?;
+    let mark = match mark {
+        Some(mark) => mark,
+        None => {
+            parts.io.shutdown().await.ok()?;
+            return None;
+        }
+    };
+    // What the client sent right behind its handshake has been read already.
+    Some((parts.io, mark, parts.read_buf))
+}
