@@ -128,7 +128,7 @@ impl City {
 
     /// How long a player of this kind keeps its socket before it drops it to see whether it
     /// recovers. Most customers keep theirs.
-    pub(super) fn patience(&self, kind: Kind) -> Duration {
+    pub(super) fn patience(kind: Kind) -> Duration {
         let seconds = match kind {
             Kind::Platform | Kind::Dispatcher => rand::rng().random_range(4.0..40.0),
             Kind::Store | Kind::Courier => rand::rng().random_range(2.0..60.0),

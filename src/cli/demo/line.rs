@@ -257,7 +257,7 @@ impl Wire {
         let hello = Message::Text(self.hello().into());
         socket.send(hello).await.map_err(|error| lost(&error))?;
         self.hung_up = None;
-        let drop_at = Instant::now() + self.city.patience(self.kind);
+        let drop_at = Instant::now() + City::patience(self.kind);
         let mut silent_at = Instant::now() + SILENCE;
         loop {
             if self.leaving && self.subscribed && self.hung_up.is_none() {
@@ -360,7 +360,7 @@ impl Wire {
                     let why = format!("error {} {}", error.code, error.message);
                     return Err(if error.temporary { End::Lost(why) } else { End::Dead(why) });
                 }
-                (id, Some(error)) => self.answer(id, Err(refusal(error))),
+                (id, Some(error)) => self.answer(id, Err(refusal(&error))),
                 (id, None) => {
                     if let Some(subscribed) = subscribe {
                         self.subscribed(subscribed)?;
@@ -454,7 +454,7 @@ fn rpc(id: u32, call: &Call) -> String {
 }
 
 /// The server's sentence begins with the problem's code.
-fn refusal(error: ErrorBody) -> Denied {
+fn refusal(error: &ErrorBody) -> Denied {
     match error.message.split_once(": ") {
         Some((word, detail)) if error.code >= 400 => {
             Denied::Refused { word: word.to_owned(), detail: detail.to_owned() }

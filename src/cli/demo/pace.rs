@@ -51,7 +51,7 @@ impl Pace {
 
     /// Time to the next order: even, with jitter of a half.
     pub(super) fn gap(&self) -> Duration {
-        let even = Duration::from_secs(60) / self.per_minute;
+        let even = Duration::from_mins(1) / self.per_minute;
         even.mul_f64(rand::rng().random_range(0.5..1.5))
     }
 
@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn spans_have_a_number_and_a_unit() {
         assert_eq!(span("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(span("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(span("1h"), Ok(Duration::from_secs(3_600)));
+        assert_eq!(span("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!(span("1h"), Ok(Duration::from_hours(1)));
         for text in ["", "30", "s", "0s", "-1s", "1.5m", "25h", "18446744073709551615h", "1 h"] {
             assert!(span(text).is_err(), "{text}");
         }

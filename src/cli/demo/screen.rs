@@ -81,9 +81,9 @@ impl Screen {
         let (mut lines, notable) = picture.lines();
         let url = picture.order_url.as_deref().unwrap_or("(the next one, in a moment)");
         // Whole, so that it can be clicked and copied: it may take several rows.
-        let link = format!("one order, until it ends  {url}");
-        let link_rows = link.chars().count().div_ceil(columns.max(1));
-        if lines.len() + notable.len() + link_rows + 3 < rows {
+        let whole_url = format!("one order, until it ends  {url}");
+        let url_rows = whole_url.chars().count().div_ceil(columns.max(1));
+        if lines.len() + notable.len() + url_rows + 3 < rows {
             lines.push(String::new());
             lines.extend(notable);
         }
@@ -93,11 +93,11 @@ impl Screen {
             append(&mut text, format_args!("\x1b[{}F", self.drawn));
         }
         for line in &lines {
-            let line: String = line.chars().take(columns.saturating_sub(1)).collect();
-            append(&mut text, format_args!("{line}\x1b[K\n"));
+            let fitting: String = line.chars().take(columns.saturating_sub(1)).collect();
+            append(&mut text, format_args!("{fitting}\x1b[K\n"));
         }
-        append(&mut text, format_args!("\x1b[K\n\x1b[J{link}\n"));
-        self.drawn = lines.len() + 1 + link_rows;
+        append(&mut text, format_args!("\x1b[K\n\x1b[J{whole_url}\n"));
+        self.drawn = lines.len() + 1 + url_rows;
         write(&text);
     }
 }

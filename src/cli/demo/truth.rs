@@ -147,7 +147,9 @@ mod tests {
 
     fn truth(events: &[Event]) -> Truth {
         let mut truth = Truth { is_ordered: true, ..Truth::default() };
-        events.iter().for_each(|event| truth.add(event));
+        for event in events {
+            truth.add(event);
+        }
         truth
     }
 
