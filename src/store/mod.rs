@@ -17,6 +17,7 @@ mod orders;
 mod parties;
 mod record;
 pub mod statement;
+mod sweep;
 mod tenants;
 mod writer;
 
