@@ -199,3 +199,43 @@ async fn query_planned(
     ended?;
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use tokio_postgres::{Client, NoTls};
+
+    use crate::embedded::{Durability, Postgres, Settings};
+
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+
+    fn server() -> &'static Postgres {
+        SERVER.get_or_init(|| {
+            Postgres::temporary(&Settings {
+                bin_dir: std::env::var_os("ORDERCAST_POSTGRES_BIN_DIR").map(Into::into),
+                data_dir: None,
+                durability: Durability::ThrowAway,
+                max_connections: 20,
+                shared_buffers_mb: 16,
+            })
+            .unwrap()
+        })
+    }
+
+    async fn connect(url: &str) -> Client {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// A connection to a new and migrated database, and its URL.
+    pub(super) async fn migrated(name: &str) -> (Client, String) {
+        let server = tokio::task::spawn_blocking(server).await.unwrap();
+        let admin = connect(&server.url("postgres")).await;
+        admin.batch_execute(&format!("create database {name}")).await.unwrap();
+        let url = server.url(name);
+        super::migrate(&url).await.unwrap();
+        (connect(&url).await, url)
+    }
+}
