@@ -134,11 +134,10 @@ impl Room {
         let Some((order, store, rules)) = parties else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
-        let driver = match command {
-            Command::Assign { driver } => {
-                self.drivers.get(driver).filter(|(driver, _)| driver.tenant == change.tenant)
-            }
-            _ => None,
+        let driver = if let Command::Assign { driver } = command {
+            self.drivers.get(driver).filter(|(driver, _)| driver.tenant == change.tenant)
+        } else {
+            None
         };
         let facts =
             self.facts(change, store, rules, driver.map(|(driver, active)| (driver, *active)));
