@@ -5,7 +5,8 @@
 -- $9 updated_since timestamptz?   $10 before_at timestamptz?   $11 before_id uuid?   $12 open bool
 -- $13 limit int8
 -- => record order_record   store store_record   driver driver_record?
--- index: orders_tenant_created, orders_tenant_open, orders_tenant_closed, orders_driver_created, orders_tenant_id_external_id_key
+-- index: orders_tenant_created, orders_tenant_open, orders_tenant_closed
+-- index: orders_driver_created, orders_tenant_id_external_id_key
 -- used by: store::orders
 select order_record(o) as record, store_record(s) as store,
        case when d.id is not null then driver_record(d) end as driver
