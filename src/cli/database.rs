@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rand::RngCore as _;
 
+use crate::auth;
 use crate::config::{Config, Secret};
 use crate::embedded::{self, Durability, Postgres, Settings};
 
@@ -107,13 +107,6 @@ pub(super) fn for_one_run(mut config: Config) -> anyhow::Result<Prepared> {
     Ok(Prepared { config, server: Some(server) })
 }
 
-/// A new secret to sign tokens with.
-pub(super) fn draw_secret() -> String {
-    let mut bits = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bits);
-    bits.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The secret kept with the private server, drawn when there is none.
 fn secret(path: &Path) -> anyhow::Result<String> {
     if let Ok(secret) = fs::read_to_string(path)
@@ -121,7 +114,7 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     {
         return Ok(secret);
     }
-    let secret = draw_secret();
+    let secret = auth::new_secret();
     write_private(path, &secret)?;
     Ok(secret)
 }

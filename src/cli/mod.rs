@@ -48,7 +48,7 @@ struct Listen {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve orders over HTTP and WebSockets
+    /// Serve orders over HTTP and sockets
     Serve(#[command(flatten)] Listen),
     /// Play an evening in a city, and account for every event
     Demo(demo::Demo),

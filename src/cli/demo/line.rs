@@ -334,10 +334,11 @@ impl Wire {
             Incoming::Pong(_) => Ok(vec![]),
             Incoming::Close(reason) => {
                 let reason = reason.map(|reason| (u16::from(reason.code), reason.description));
-                let (code, text) = reason.unwrap_or((1005, None));
+                let (code, text) = reason.unwrap_or((0, None));
                 let why = format!("closed with {code} {}", text.unwrap_or_default());
-                let terminal = matches!(code, 3500..=3999 | 4500..=4999);
-                Err(if terminal { End::Dead(why) } else { End::Lost(why) })
+                // The upper halves of the protocol's thousand and of the application's.
+                let is_terminal = matches!(code / 500, 7 | 9);
+                Err(if is_terminal { End::Dead(why) } else { End::Lost(why) })
             }
             Incoming::Binary(_) | Incoming::Continuation(_) => {
                 Err(End::Dead("a frame that is not of the JSON protocol".to_owned()))

@@ -43,6 +43,7 @@ use super::admin;
 use super::database;
 use super::serve::{asked_to_stop, block_on, raise_descriptor_limit};
 use crate::app::{self, App};
+use crate::auth;
 use crate::config::Config;
 use crate::store as storage;
 use evening::Plan;
@@ -70,7 +71,7 @@ impl Demo {
     /// scramble the picture, and a database of somebody else's needs no secret of its own, as
     /// tokens need not outlive the evening.
     pub(super) fn defaults() -> Vec<(&'static str, String)> {
-        vec![("log.filter", "warn".to_owned()), ("auth.secret", database::draw_secret())]
+        vec![("log.filter", "warn".to_owned()), ("auth.secret", auth::new_secret())]
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use awc::Client;
 use awc::error::SendRequestError;
-use awc::http::{Method, StatusCode};
+use awc::http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::sleep;
@@ -124,22 +124,22 @@ impl Rest {
         let mut pause = Duration::from_millis(50);
         let mut tries = 1;
         loop {
-            let (status, bytes) = match self.once(&method, path, token, &key, body).await {
-                Ok(answer) => answer,
-                Err(_lost) if tries < TRIES => (StatusCode::SERVICE_UNAVAILABLE, vec![]),
-                Err(why) => return Err(Denied::Failed(format!("{method} {path}: {why}"))),
+            let denied = match self.once(&method, path, token, &key, body).await {
+                Ok((true, bytes)) => return Ok(bytes),
+                Ok((false, bytes)) => refusal(&bytes),
+                Err(lost) => Denied::Failed(lost),
             };
-            if status.is_success() {
-                return Ok(bytes);
-            }
-            if status != StatusCode::SERVICE_UNAVAILABLE || tries == TRIES {
-                let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-                let word = text(&problem, "code");
-                return Err(if word.is_empty() {
-                    Denied::Failed(format!("{method} {path}: {status}"))
-                } else {
-                    let detail = format!("{method} {path}: {}", text(&problem, "detail"));
-                    Denied::Refused { word: word.to_owned(), detail }
+            let may_pass = match &denied {
+                Denied::Refused { word, .. } => word == "overloaded",
+                Denied::Failed(_) => true,
+            };
+            if !may_pass || tries == TRIES {
+                let what = |why: &str| format!("{method} {path}: {why}");
+                return Err(match denied {
+                    Denied::Refused { word, detail } => {
+                        Denied::Refused { word, detail: what(&detail) }
+                    }
+                    Denied::Failed(why) => Denied::Failed(what(&why)),
                 });
             }
             tries += 1;
@@ -148,6 +148,7 @@ impl Rest {
         }
     }
 
+    /// Whether it went well, and what was answered.
     async fn once(
         &self,
         method: &Method,
@@ -155,7 +156,7 @@ impl Rest {
         token: &str,
         key: &str,
         body: Option<&Value>,
-    ) -> Result<(StatusCode, Vec<u8>), String> {
+    ) -> Result<(bool, Vec<u8>), String> {
         let mut request =
             self.client.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(token);
         if method != Method::GET {
@@ -167,6 +168,17 @@ impl Rest {
             None => request.send().await.map_err(text)?,
         };
         let bytes = response.body().limit(ANSWER_MAX).await.map_err(|error| error.to_string())?;
-        Ok((response.status(), bytes.to_vec()))
+        Ok((response.status().is_success(), bytes.to_vec()))
+    }
+}
+
+/// The problem of an answer.
+fn refusal(bytes: &[u8]) -> Denied {
+    let problem: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    match text(&problem, "code") {
+        "" => Denied::Failed("an answer that is no problem of the API".to_owned()),
+        word => {
+            Denied::Refused { word: word.to_owned(), detail: text(&problem, "detail").to_owned() }
+        }
     }
 }
