@@ -22,7 +22,7 @@ use super::wire::text;
 /// about 30 hours at 120 orders a minute, and at most 160 MB.
 pub(super) const EVENTS_MAX: u64 = 2_000_000;
 /// Customers who watch at once.
-const CUSTOMERS_MAX: usize = 3_000;
+const CUSTOMERS_MAX: usize = 3_200;
 /// Sockets opened at once by the players; customers and all others fit well below.
 const SOCKETS_MAX: usize = 4_096;
 /// Life of every token: the longest that there is by default, and the longest evening.

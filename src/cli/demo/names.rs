@@ -13,7 +13,7 @@ pub(super) const STORES: &[(&str, f64, f64)] = &[
     ("Pierogi Bar", 52.5411, 13.4121),
     ("Seoul Kitchen", 52.5158, 13.4540),
     ("Bakery Korn", 52.5384, 13.4247),
-    ("Injera House", 52.5491, 13.3585),
+    ("Injera House", 52.5491, 13.3612),
 ];
 
 /// First names of couriers and customers.
