@@ -222,7 +222,7 @@ impl Wire {
                 End::Done => return,
                 End::Dropped => {
                     self.city.meter.borrow_mut().drops += 1;
-                    rand::rng().random_range(20..800)
+                    rand::rng().random_range(50..1_200)
                 }
                 End::Lost(why) if self.losses < LOSSES_MAX => {
                     self.losses += 1;

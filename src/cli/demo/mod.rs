@@ -31,6 +31,7 @@ mod wire;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -79,14 +80,20 @@ impl Demo {
 pub(super) fn demo(config: Config, demo: &Demo) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
     let mut screen = Screen::new();
-    // Dropped last: the private server stops after everything that uses it.
-    let prepared = database::for_one_run(config)?;
-    screen.say(&format!("ordercast demo · {}", prepared.describe()));
-    let config = prepared.config.clone();
+    // Dropped last, also in a panic: the private server stops after everything that uses it.
+    let mut prepared = None;
     let summary = block_on(async {
-        storage::migrate(&config.database.url.0).await?;
-        let mut app = App::start(config).await.map_err(explain)?;
-        let played = play(&mut app, demo, &mut screen).await;
+        let mut asked = pin!(asked_to_stop());
+        // From now on a signal no longer ends the process by itself.
+        let _ready = futures::poll!(&mut asked);
+        screen.say("ordercast demo · setting up");
+        let prepared = prepared.insert(database::for_one_run(config)?);
+        screen.say(&format!("ordercast demo · {}", prepared.describe()));
+        let mut app = tokio::select! {
+            () = &mut asked => anyhow::bail!("stopped before the evening began"),
+            app = start(prepared.config.clone()) => app?,
+        };
+        let played = play(&mut app, demo, &mut screen, asked).await;
         if let Ok(summary) = &played {
             screen.say(&format!("\n{}", summary.text()));
         }
@@ -95,6 +102,11 @@ pub(super) fn demo(config: Config, demo: &Demo) -> anyhow::Result<ExitCode> {
     })?;
     drop(prepared);
     Ok(if summary?.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn start(config: Config) -> anyhow::Result<App> {
+    storage::migrate(&config.database.url.0).await?;
+    App::start(config).await.map_err(explain)
 }
 
 /// Says what to do about a port that is taken.
@@ -125,7 +137,12 @@ fn public_url(address: SocketAddr) -> String {
 }
 
 /// Sets the players going and shows how they do, until they are done.
-async fn play(app: &mut App, demo: &Demo, screen: &mut Screen) -> anyhow::Result<Summary> {
+async fn play(
+    app: &mut App,
+    demo: &Demo,
+    screen: &mut Screen,
+    mut asked: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<Summary> {
     let database = &app.api().database;
     // A name of its own, so that evenings on one database do not meet.
     let name = format!("demo {}", uuid::Uuid::now_v7());
@@ -146,12 +163,17 @@ async fn play(app: &mut App, demo: &Demo, screen: &mut Screen) -> anyhow::Result
         })
         .context("starting the players' thread")?;
     let mut resized = signal(SignalKind::window_change()).context("watching the window")?;
+    let mut is_asked = false;
     let summary = loop {
         tokio::select! {
             summary = &mut finished => break summary.context("the players ended unexpectedly")?,
             error = app.supervise() => return Err(error.into()),
-            () = asked_to_stop() => {
-                anyhow::ensure!(!stop.send_replace(true), "stopped twice, so without a summary");
+            () = &mut asked, if !is_asked => {
+                is_asked = true;
+                stop.send_replace(true);
+            }
+            () = asked_to_stop(), if is_asked => {
+                anyhow::bail!("stopped twice, so without a summary");
             }
             Some(()) = resized.recv() => screen.resize(),
             Ok(()) = picture.changed() => {

@@ -98,7 +98,9 @@ impl Summary {
         };
         writeln!(out, "the evening is over after {}", clock(self.lasted))?;
         writeln!(out)?;
-        writeln!(out, "orders     {} placed: {}", self.placed, list(&self.counts))?;
+        writeln!(out, "orders     {} placed", self.placed)?;
+        writeln!(out, "           open   {}", list(self.counts.get(..4).unwrap_or_default()))?;
+        writeln!(out, "           ended  {}", list(self.counts.get(4..).unwrap_or_default()))?;
         writeln!(out, "log        {} events", self.events)?;
         let Latency { count, p50, p99, max } = self.latency;
         let (p50, p99, max) = (millis(p50), millis(p99), millis(max));
@@ -147,7 +149,7 @@ impl Summary {
             writeln!(out, "  {fault}")?;
         }
         let Verdict { missed, repeated, reordered, .. } = self.total();
-        writeln!(
+        write!(
             out,
             "{}: {missed} missed, {repeated} repeated, {reordered} reordered, {} failed",
             if self.is_clean() { "clean" } else { "NOT CLEAN" },
