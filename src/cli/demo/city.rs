@@ -131,7 +131,7 @@ impl City {
     pub(super) fn patience(kind: Kind) -> Duration {
         let seconds = match kind {
             Kind::Platform | Kind::Dispatcher => rand::rng().random_range(4.0..40.0),
-            Kind::Store | Kind::Courier => rand::rng().random_range(2.0..60.0),
+            Kind::Store | Kind::Courier => rand::rng().random_range(1.0..40.0),
             Kind::Customer if once_in(8) => rand::rng().random_range(0.5..8.0),
             Kind::Customer => 86_400.0,
         };
