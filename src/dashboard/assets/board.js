@@ -138,10 +138,16 @@ function draw() {
   frame = 0;
   const now = clock.now();
   for (const card of changed) {
-    place(card);
-    paint(card, now);
+    changed.delete(card);
+    try {
+      place(card);
+      paint(card, now);
+    } catch (failure) {
+      // One order that cannot be shown must not hide the others.
+      console.error(failure);
+      remove(card);
+    }
   }
-  changed.clear();
   let open = 0;
   for (const [name, column] of columns) {
     const count = column.cards.filter((card) => !isFinished(card.order)).length;
