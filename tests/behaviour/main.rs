@@ -10,4 +10,7 @@
 mod support;
 
 mod chaos;
+mod connecting;
 mod following;
+mod frames;
+mod handshake;

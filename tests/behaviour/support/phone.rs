@@ -29,6 +29,8 @@ pub struct Phone {
     next_id: u32,
     /// Whether the server's pings are answered.
     pub answers_pings: bool,
+    /// Pings of the protocol that came.
+    pub pings: u32,
 }
 
 impl Phone {
@@ -44,6 +46,7 @@ impl Phone {
             closed: None,
             next_id: 1,
             answers_pings: true,
+            pings: 0,
         }
     }
 
@@ -137,6 +140,11 @@ impl Phone {
         self.closed.clone().unwrap()
     }
 
+    /// Replies nobody has asked for yet.
+    pub fn unread(&self) -> &VecDeque<Value> {
+        &self.replies
+    }
+
     /// Ends the connection without a word.
     pub fn drop_connection(self) {
         drop(self.socket);
@@ -158,6 +166,7 @@ impl Phone {
                         self.replies.push_back(value);
                     } else {
                         assert_eq!(value, json!({}), "neither reply, push nor ping");
+                        self.pings += 1;
                         if self.answers_pings {
                             self.send_text("{}").await;
                         }
