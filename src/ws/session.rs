@@ -118,19 +118,27 @@ impl Session {
         for (_channel, listener) in self.subscriptions.borrow_mut().drain() {
             self.hub.leave(&listener);
         }
-        match end {
+        let answer_comes = match end {
             End::Ours(disconnect) => {
                 tracing::debug!(code = disconnect.code, reason = disconnect.reason, "closing");
                 self.mailbox.end(disconnect);
+                true
             }
-            End::Theirs(Some(frame)) => self.mailbox.end_with(frame, Disconnect::CONNECTION_CLOSED),
+            // After both closes it is for the server to end the connection (RFC 6455, section
+            // 7.1.1): the client waits for that.
+            End::Theirs(Some(frame)) => {
+                self.mailbox.end_with(frame, Disconnect::CONNECTION_CLOSED);
+                false
+            }
             End::Theirs(None) => return,
-        }
+        };
         let patience = self.api.config.socket.close_timeout_s.get();
         // Out of patience, the socket is dropped: the peer sees it end without its answer.
         let _closed = timeout(patience, async {
             self.mailbox.run().await;
-            self.drain(&mut decoder).await;
+            if answer_comes {
+                self.drain(&mut decoder).await;
+            }
         })
         .await;
     }
