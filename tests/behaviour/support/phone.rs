@@ -134,9 +134,18 @@ impl Phone {
         publication["data"].clone()
     }
 
+    /// Waits until so many pings have come.
+    pub async fn hear_pings(&mut self, count: u32) {
+        while self.pings < count {
+            assert!(self.receive().await, "closed before a ping: {:?}", self.closed);
+        }
+    }
+
     /// Waits until the server has closed.
     pub async fn closed(&mut self) -> Closed {
-        while self.receive().await {}
+        // Pings come as long as it lasts.
+        let all = async { while self.receive().await {} };
+        timeout(PATIENCE, all).await.expect("it was not closed in time");
         self.closed.clone().unwrap()
     }
 
