@@ -23,15 +23,16 @@ fn closed(code: u16, reason: &str) -> Closed {
 async fn who_answers_pings_stays_and_who_does_not_is_closed() {
     let server = Server::start_with(|config| {
         config.socket.ping_interval_s = of(1);
-        config.socket.pong_timeout_s = of(1);
+        config.socket.pong_timeout_s = of(2);
     })
     .await;
     let city = City::found(&server.url, &server.database).await;
     let mut silent = Phone::connect(&server.url, &city.key).await;
     silent.answers_pings = false;
     let mut alive = Phone::connect(&server.url, &city.key).await;
-    assert_eq!(silent.closed().await, closed(3012, "no pong"));
-    alive.hear_pings(3).await;
+    // Together, as both must be read.
+    let (end, ()) = futures::join!(silent.closed(), alive.hear_pings(4));
+    assert_eq!(end, closed(3012, "no pong"));
     let reply = alive.ask(json!({"ping": {}})).await;
     assert_eq!(reply["error"]["code"], 108, "{reply}");
     server.stop().await;
@@ -179,7 +180,8 @@ async fn a_process_that_is_asked_to_stop_says_so_on_every_socket_and_exits() {
     let mut deaf = join_all((0..3).map(|_| Raw::upgraded(&url))).await;
     let since = Instant::now();
     let exit = actix_web::rt::task::spawn_blocking(move || process.terminate());
-    let ends = join_all(phones.into_iter().map(async |mut phone| phone.closed().await)).await;
+    let ends =
+        join_all(phones.into_iter().map(|mut phone| async move { phone.closed().await })).await;
     for end in ends {
         assert_eq!(end, closed(3001, "shutdown"));
     }
