@@ -442,7 +442,11 @@ impl Session {
             if self.next_ping.get().is_some_and(|at| now >= at) {
                 self.send(self.ping());
                 self.next_ping.set(Some(now + settings.ping_interval_s.get()));
-                self.pong_until.set(Some(now + settings.pong_timeout_s.get()));
+                // The oldest ping that is unanswered counts, or a timeout longer than the
+                // interval would never pass.
+                if self.pong_until.get().is_none() {
+                    self.pong_until.set(Some(now + settings.pong_timeout_s.get()));
+                }
             }
             let moments = [
                 silent.then_some(stale),
