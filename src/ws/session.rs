@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
+use super::channel;
 use super::handshake::TakeOver;
 use super::rpc;
 use super::subscribe;
@@ -22,8 +23,8 @@ use crate::api::{Api, ProblemCode};
 use crate::auth::Principal;
 use crate::frame::{Decoder, Incoming, close_frame, ping_frame, pong_frame, text_frame};
 use crate::hub::{Hub, Listener, Mailbox};
-use crate::protocol::code::{Disconnect, ErrorCode};
-use crate::protocol::{Codec, Command, Connect, ConnectResult, ErrorReply, Reply, Request};
+use crate::protocol::code::{Disconnect, ErrorCode, Unsubscribed};
+use crate::protocol::{Codec, Command, Connect, ConnectResult, ErrorReply, Push, Reply, Request};
 
 /// Bytes read from a socket at once; the buffer is the thread's, not the session's.
 const READ_BYTES: usize = 16 * 1024;
@@ -400,10 +401,26 @@ impl Session {
             return Err(Disconnect::INVALID_TOKEN);
         }
         let ttl = self.expire_with(&fresh);
+        self.reply(id, &Reply::Refresh { client: &self.client, version: VERSION, ttl });
+        self.end_closed(&fresh);
         self.phase.replace(Phase::Open(Rc::new(fresh)));
         self.rearmed.notify_one();
-        self.reply(id, &Reply::Refresh { client: &self.client, version: VERSION, ttl });
         Ok(())
+    }
+
+    /// Ends the subscriptions that the connection's newer token does not open any more.
+    fn end_closed(&self, principal: &Principal) {
+        self.subscriptions.borrow_mut().retain(|channel, listener| {
+            let stays = channel::open(channel, principal).is_ok();
+            if !stays {
+                self.hub.leave(listener);
+                let mut message = Vec::with_capacity(128);
+                let push = Push::Unsubscribe { channel, end: Unsubscribed::SERVER };
+                self.codec.encode_push(&mut message, &push);
+                self.send(text_frame(&message));
+            }
+            stays
+        });
     }
 
     /// Queues a reply and writes what waits.
