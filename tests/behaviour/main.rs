@@ -9,4 +9,10 @@
 
 mod support;
 
+mod channels;
+mod chaos;
+mod connecting;
 mod following;
+mod frames;
+mod handshake;
+mod staying;

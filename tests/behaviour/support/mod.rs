@@ -2,14 +2,18 @@
 
 mod city;
 mod database;
+mod follower;
 mod phone;
 mod process;
+pub mod raw;
 mod rest;
 
 pub use city::City;
 pub use database::Scratch;
+pub use follower::{Follower, Known};
 pub use phone::{Closed, Phone};
 pub use process::Process;
+pub use raw::{Raw, UPGRADE, client_frame};
 pub use rest::{Answer, Rest};
 
 use std::time::Duration;
@@ -82,4 +86,9 @@ pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> 
         // Between two looks at a condition that cannot be awaited.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A setting of seconds or milliseconds; the bounds of the configuration are not asked.
+pub fn of<T: serde::de::DeserializeOwned>(value: u64) -> T {
+    serde_json::from_value(value.into()).unwrap()
 }
