@@ -11,3 +11,4 @@ mod support;
 
 mod following;
 mod ordering;
+mod refusing;
