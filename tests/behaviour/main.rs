@@ -11,4 +11,7 @@ mod support;
 
 mod following;
 mod ordering;
+mod reading;
 mod refusing;
+mod repeating;
+mod tenants;
