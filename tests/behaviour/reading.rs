@@ -265,6 +265,10 @@ async fn a_long_poll_returns_at_once_when_there_is_something() {
     let began = Instant::now();
     let page = city.platform.get("/v1/events?wait=20&after=1").await.expect(200);
     assert_eq!(texts(&page["events"], "type"), ["order.placed"]);
+    // What is there, is there behind any number of pages of other types.
+    let path = "/v1/events?wait=20&limit=1&types=order.placed";
+    let page = city.platform.get(path).await.expect(200);
+    assert_eq!(texts(&page["events"], "type"), ["order.placed"]);
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     server.stop().await;
 }
