@@ -9,6 +9,7 @@
 
 mod support;
 
+mod concurrent_writes;
 mod following;
 mod ordering;
 mod reading;

@@ -732,7 +732,7 @@ async fn each_role_may_do_what_is_its_to_do_and_nothing_else() {
     let fill = |text: &str, order: &str| {
         text.replace("{o}", order).replace("{s}", &city.store).replace("{d}", &city.driver)
     };
-    let mut body_of = |body: &Value, order: &str| {
+    let body_of = |body: &Value, order: &str| {
         let body = if body["new"] == true { city.order_body(json!({})) } else { body.clone() };
         fill(&body.to_string(), order).into_bytes()
     };
