@@ -9,10 +9,12 @@
 
 mod support;
 
+mod audiences;
 mod concurrent_writes;
 mod following;
 mod ordering;
 mod reading;
 mod refusing;
 mod repeating;
+mod starting;
 mod tenants;
