@@ -1,13 +1,20 @@
 //! Writing at once: many callers, two processes, a full queue, a lost connection, a stop.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 use futures::future::{join, join_all};
+use ordercast::app::App;
+use ordercast::config::Secret;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio_postgres::Client;
+use tokio_postgres::config::Host;
 
-use crate::support::{Answer, City, Process, Rest, Scratch, Server, until};
+use crate::support::{Answer, City, Process, Rest, Scratch, Server, config, until};
 
 /// Checks what must hold of every log: positions without a gap, each order's `n` without a gap
 /// and up to its version, the head at the end.
@@ -342,6 +349,141 @@ async fn a_lost_connection_of_the_writer_loses_and_doubles_nothing() {
     assert!(good >= 12, "{good} of {} were written", answers.len());
     assert!(answers.iter().all(|(_, status)| matches!(status, 200 | 503)), "{answers:?}");
     compare(&server.database, &answers).await;
+    server.stop().await;
+}
+
+/// Stands between a server and its PostgreSQL. Once told to, it lets the next commit through
+/// and swallows the answer to it.
+struct Wire {
+    url: String,
+    swallow: Rc<Cell<bool>>,
+    /// Commits of which the answer was swallowed.
+    swallowed: Rc<Cell<u32>>,
+}
+
+impl Wire {
+    async fn before(database: &Scratch) -> Self {
+        let settings: tokio_postgres::Config = database.url.parse().unwrap();
+        let Some(Host::Unix(folder)) = settings.get_hosts().first() else {
+            panic!("a private server listens in a folder")
+        };
+        let port = settings.get_ports().first().copied().unwrap_or(5432);
+        let socket = folder.join(format!(".s.PGSQL.{port}"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "host=127.0.0.1 port={} user={} dbname={}",
+            listener.local_addr().unwrap().port(),
+            settings.get_user().unwrap(),
+            database.name,
+        );
+        let (swallow, swallowed) = (Rc::<Cell<bool>>::default(), Rc::<Cell<u32>>::default());
+        let (told, count) = (Rc::clone(&swallow), Rc::clone(&swallowed));
+        actix_web::rt::spawn(async move {
+            while let Ok((near, _address)) = listener.accept().await {
+                let far = UnixStream::connect(&socket).await.unwrap();
+                actix_web::rt::spawn(carry(near, far, Rc::clone(&told), Rc::clone(&count)));
+            }
+        });
+        Self { url, swallow, swallowed }
+    }
+}
+
+/// Carries bytes both ways until an end, or a swallowed answer.
+async fn carry(
+    mut near: TcpStream,
+    mut far: UnixStream,
+    swallow: Rc<Cell<bool>>,
+    swallowed: Rc<Cell<u32>>,
+) {
+    let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+    loop {
+        tokio::select! {
+            read = near.read(&mut asked) => {
+                let bytes = &asked[..read.unwrap_or(0)];
+                if bytes.is_empty() || far.write_all(bytes).await.is_err() {
+                    return;
+                }
+                let commits = bytes.windows(7).any(|window| window == b"commit\0");
+                if commits && swallow.take() {
+                    // The commit is done when PostgreSQL is ready for the next query.
+                    let mut tail = Vec::new();
+                    while !tail.ends_with(b"Z\0\0\0\x05I") {
+                        let read = far.read(&mut answered).await.unwrap();
+                        assert!(read > 0, "PostgreSQL hung up");
+                        tail.extend_from_slice(&answered[..read]);
+                    }
+                    swallowed.set(swallowed.get() + 1);
+                    return;
+                }
+            }
+            read = far.read(&mut answered) => {
+                let bytes = &answered[..read.unwrap_or(0)];
+                if bytes.is_empty() || near.write_all(bytes).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_commit_whose_answer_was_lost_is_found_out_and_not_done_again() {
+    let database = Scratch::create().await;
+    let wire = Wire::before(&database).await;
+    let mut config = config(&database);
+    config.database.url = Secret(wire.url.clone());
+    let app = App::start(config).await.unwrap();
+    let city = City::found(&format!("http://{}", app.address()), &database).await;
+    let order = city.order_id().await;
+    for round in 0..5 {
+        wire.swallow.set(true);
+        let answers = join_all((0..4).map(|nth| {
+            let (city, order) = (&city, &order);
+            async move {
+                if nth == 0 {
+                    return note(&city.platform, order, &format!("round {round}"))
+                        .await
+                        .expect(200);
+                }
+                city.order(json!({"external_id": format!("{round} {nth}")})).await
+            }
+        }))
+        .await;
+        assert_eq!(answers[0]["note"], format!("round {round}"));
+        assert_eq!(wire.swallowed.get(), round + 1);
+    }
+    let noted = noted(&database).await;
+    assert_eq!(noted.len(), 5);
+    assert!(noted.values().all(|times| *times == 1), "{noted:?}");
+    assert_eq!(database.count("orders").await, 16);
+    check_log(&database).await;
+    app.stop().await;
+}
+
+#[actix_web::test]
+async fn a_connection_lost_while_writing_is_tried_again() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let order = city.order_id().await;
+    let held = server.database.connect().await;
+    // The last lock a batch takes: by then all is written but the events.
+    held.batch_execute("begin; select 1 from log_head for update").await.unwrap();
+    let changing = note(&city.platform, &order, "once");
+    let killing = async {
+        let client = server.database.connect().await;
+        until("the writer to wait", async || (waiting(&client).await == 1).then_some(())).await;
+        let kill = "
+            with writer as materialized (
+                select pid from pg_stat_activity
+                where datname = current_database() and application_name = 'ordercast writer')
+            select pg_terminate_backend(pid) from writer";
+        assert_eq!(client.query(kill, &[]).await.unwrap().len(), 1);
+        held.batch_execute("rollback").await.unwrap();
+    };
+    let (answer, ()) = join(changing, killing).await;
+    assert_eq!(answer.expect(200)["version"], 2);
+    assert_eq!(noted(&server.database).await, BTreeMap::from([("once".to_owned(), 1)]));
+    check_log(&server.database).await;
     server.stop().await;
 }
 

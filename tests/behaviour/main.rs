@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "a failed step should fail the test"
 )]
+#![expect(unreachable_pub, reason = "pub means that other tests use it")]
 
 mod support;
 

@@ -394,7 +394,7 @@ async fn the_devices_time_and_place_are_kept_within_reason() {
         if kept == "placed" {
             assert_eq!(occurred, moment(&view["stamps"]["placed"]));
         } else {
-            assert_eq!(occurred, moment(&event["at"]) + std::time::Duration::from_secs(120));
+            assert_eq!(occurred, moment(&event["at"]) + std::time::Duration::from_mins(2));
         }
         assert_eq!(event["data"]["place"], json!({"lat": 52.5, "lng": 13.4}));
     }

@@ -670,12 +670,12 @@ async fn an_expired_key_is_refused() {
 /// Which roles may ask for what, written down from the specification's tables and not from the
 /// code: method, path, body, roles. `{o}`, `{s}` and `{d}` stand for an order, store, courier.
 fn rights() -> Vec<(Method, &'static str, Value, &'static [&'static str])> {
+    const ALL: &[&str] = &["platform", "ops", "store", "driver", "customer"];
     let empty = json!({});
     let busy = json!({"reason": "too_busy"});
     let refused = json!({"reason": "refused"});
     let store = json!({"name": "S", "lat": 1, "lng": 2, "tz": "UTC"});
     let driver = json!({"name": "D", "vehicle": {"type": "car"}});
-    const ALL: &[&str] = &["platform", "ops", "store", "driver", "customer"];
     vec![
         (Method::POST, "/v1/orders", json!({"new": true}), &["platform"]),
         (Method::GET, "/v1/orders", empty.clone(), &["platform", "ops", "store", "driver"]),
