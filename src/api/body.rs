@@ -215,6 +215,7 @@ impl OrderBody {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "absent leaves alone, null clears")]
 pub(super) struct PatchBody {
     #[serde(default, deserialize_with = "given")]
     pub(super) note: Option<Option<String>>,

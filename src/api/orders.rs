@@ -358,7 +358,11 @@ fn event_audience(principal: &Principal, event: &LogEvent) -> Option<Audience> {
                 None
             }
         }
-        other => Some(other),
+        seen @ (Audience::Customer
+        | Audience::Store
+        | Audience::FormerDriver
+        | Audience::Ops
+        | Audience::Platform) => Some(seen),
     }
 }
 

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rand::RngCore as _;
 
+use crate::auth;
 use crate::config::{Config, Secret};
 use crate::embedded::{self, Durability, Postgres, Settings};
 
@@ -89,9 +89,7 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     {
         return Ok(secret);
     }
-    let mut bits = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bits);
-    let secret: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = auth::new_secret();
     write_private(path, &secret)?;
     Ok(secret)
 }

@@ -47,7 +47,7 @@ struct Listen {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve orders over HTTP and WebSockets
+    /// Serve orders over HTTP and sockets
     Serve(#[command(flatten)] Listen),
     /// Bring the database's schema up to date
     Migrate,

@@ -49,7 +49,7 @@ impl Connect for Connector {
                     match (message, &ear) {
                         (Ok(AsyncMessage::Notification(_)), Some(ear)) => {
                             // Full means that the bell already rings.
-                            let _full = ear.bell.try_send(());
+                            ear.bell.try_send(()).ok();
                         }
                         (Ok(_), _) => {}
                         (Err(error), _) => {

@@ -9,6 +9,7 @@
 mod batch;
 mod change;
 mod connect;
+mod judge;
 mod listen;
 mod log;
 mod migrate;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Database, Error, statement};
 
 /// Pause between two rounds of forgetting.
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 /// Rows forgotten by one statement, so that none runs long.
 const AT_ONCE: i64 = 1_000;
 

@@ -14,8 +14,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::batch::{BatchError, key_scope, run_batch};
+use super::batch::{BatchError, run_batch};
 use super::change::{Change, Outcome, Target, WriteError};
+use super::judge::key_scope;
 use super::{Database, Error, statement};
 use crate::domain::{DriverId, OrderId, StoreId, TenantId};
 

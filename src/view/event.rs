@@ -124,7 +124,7 @@ impl LogEvent {
                 trim_order(&mut data, audience);
                 return Value::Object(data);
             }
-            "order.updated" => return self.updated_for(&data, audience),
+            "order.updated" => return updated_for(&data, audience),
             _ => {}
         }
         // The whole order goes to those for whom this is the first they hear of it.
@@ -184,22 +184,22 @@ impl LogEvent {
         }
         Value::Object(data)
     }
+}
 
-    /// Only the changed fields, each as the audience may see it.
-    fn updated_for(&self, data: &Map<String, Value>, audience: Audience) -> Value {
-        let Some(Value::Object(order)) = data.get("order") else {
-            return Value::Object(Map::new());
-        };
-        let mut order = order.clone();
-        trim_order(&mut order, audience);
-        let fields: Vec<&str> = data
-            .get("fields")
-            .and_then(Value::as_array)
-            .map(|fields| fields.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
-        order.retain(|key, _| fields.contains(&key.as_str()));
-        Value::Object(order)
-    }
+/// Only the changed fields, each as the audience may see it.
+fn updated_for(data: &Map<String, Value>, audience: Audience) -> Value {
+    let Some(Value::Object(order)) = data.get("order") else {
+        return Value::Object(Map::new());
+    };
+    let mut order = order.clone();
+    trim_order(&mut order, audience);
+    let fields: Vec<&str> = data
+        .get("fields")
+        .and_then(Value::as_array)
+        .map(|fields| fields.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    order.retain(|key, _| fields.contains(&key.as_str()));
+    Value::Object(order)
 }
 
 /// The table of types and audiences.

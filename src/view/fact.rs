@@ -30,7 +30,9 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put(&mut data, "prep_min", *prep_min);
             put_time(&mut data, "ready_eta", Some(*ready_eta));
         }
-        Fact::Rejected { reason } | Fact::Cancelled { reason } => put_reason(&mut data, reason),
+        Fact::Rejected { reason }
+        | Fact::Cancelled { reason }
+        | Fact::CourierUnassigned { reason } => put_reason(&mut data, reason),
         Fact::Preparing { ready_eta } | Fact::Ready { ready_eta } | Fact::Unready { ready_eta } => {
             put_time(&mut data, "ready_eta", Some(*ready_eta));
         }
@@ -70,7 +72,6 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::CourierAssigned { pickup_eta } | Fact::CourierChanged { pickup_eta } => {
             put_assignment(&mut data, *pickup_eta, sheet);
         }
-        Fact::CourierUnassigned { reason } => put_reason(&mut data, reason),
         Fact::DriverDuty { duty } => put_word(&mut data, "duty", *duty),
         Fact::StorePaused { until } => match until {
             Some(until) => put_time(&mut data, "until", Some(*until)),

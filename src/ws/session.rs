@@ -303,11 +303,12 @@ impl Session {
         let patience = self.api.config.socket.reply_timeout_ms.get();
         match timeout(patience, asked).await {
             Ok(Ok(principal)) => Ok(principal),
-            Ok(Err(problem)) => Err(match problem.code {
-                ProblemCode::TokenExpired => Some(ErrorCode::TOKEN_EXPIRED),
-                ProblemCode::Overloaded | ProblemCode::Internal => Some(ErrorCode::INTERNAL),
-                _ => None,
-            }),
+            Ok(Err(problem)) if problem.code == ProblemCode::TokenExpired => {
+                Err(Some(ErrorCode::TOKEN_EXPIRED))
+            }
+            Ok(Err(problem)) if problem.code == ProblemCode::Unauthenticated => Err(None),
+            // Ours to mend: the token may be good.
+            Ok(Err(_)) => Err(Some(ErrorCode::INTERNAL)),
             Err(_late) => Err(Some(ErrorCode::INTERNAL)),
         }
     }

@@ -1,0 +1,12 @@
+//! What users notice, tested as they would notice it: over HTTP and the wire protocol, against
+//! an app on a port of its own and a real PostgreSQL, a database for each test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed step should fail the test"
+)]
+
+mod support;
+
+mod following;

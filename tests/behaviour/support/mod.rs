@@ -1,0 +1,85 @@
+//! What tests stand on: a server, those who call it, and those who listen.
+
+mod city;
+mod database;
+mod phone;
+mod process;
+mod rest;
+
+pub use city::City;
+pub use database::Scratch;
+pub use phone::{Closed, Phone};
+pub use process::Process;
+pub use rest::{Answer, Rest};
+
+use std::time::Duration;
+
+use ordercast::app::App;
+use ordercast::config::{Config, Overrides, Secret};
+
+/// The longest any test waits for anything: generous, because machines are busy, and only ever
+/// used up by a failure.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub const SECRET: &str = "a secret of the tests, at least 32 bytes";
+
+/// An app in this process, on a port and a database of its own.
+pub struct Server {
+    app: Option<App>,
+    pub database: Scratch,
+    pub url: String,
+}
+
+/// The default settings, for `database`.
+pub fn config(database: &Scratch) -> Config {
+    let overrides = Overrides {
+        port: Some(0),
+        host: Some("127.0.0.1".to_owned()),
+        database_url: Some(database.url.clone()),
+        data_dir: None,
+    };
+    // A configuration with a database of its own needs a secret; the environment gives none.
+    let mut config = Config::load(None, &Overrides { database_url: None, ..overrides }).unwrap();
+    config.database.url = Secret(database.url.clone());
+    config.auth.secret = Secret(SECRET.to_owned());
+    config.server.workers = 2;
+    config
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server whose settings `change` has seen.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let database = Scratch::create().await;
+        let mut config = config(&database);
+        change(&mut config);
+        let app = App::start(config).await.unwrap();
+        let url = format!("http://{}", app.address());
+        Self { app: Some(app), database, url }
+    }
+
+    /// Stops as on SIGTERM, and waits until all has ended.
+    pub async fn stop(mut self) {
+        self.app.take().unwrap().stop().await;
+    }
+
+    pub fn app(&self) -> &App {
+        self.app.as_ref().unwrap()
+    }
+}
+
+/// Waits until `check` gives something.
+pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = check().await {
+            return value;
+        }
+        assert!(tokio::time::Instant::now() < end, "waited in vain for {what}");
+        // Between two looks at a condition that cannot be awaited.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,74 @@
+//! `ordercast serve` as a process of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{SECRET, Scratch};
+
+/// A running `ordercast serve`; killed when dropped.
+pub struct Process {
+    child: Child,
+    pub url: String,
+}
+
+impl Process {
+    /// Starts a process on `database` and waits until it serves.
+    pub async fn serve(database: &Scratch) -> Self {
+        let database_url = database.url.clone();
+        tokio::task::spawn_blocking(move || Self::spawn(&database_url)).await.unwrap()
+    }
+
+    fn spawn(database_url: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ordercast"))
+            .args(["serve", "--port", "0"])
+            .env("ORDERCAST_DATABASE_URL", database_url)
+            .env("ORDERCAST_AUTH__SECRET", SECRET)
+            .env("ORDERCAST_LOG__FORMAT", "json")
+            .env_remove("RUST_LOG")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = Vec::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("it ended instead of serving:\n{}", said.join("\n"))
+            };
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["fields"]["message"] == "serving" {
+                break event["fields"]["address"].as_str().unwrap().to_owned();
+            }
+            said.push(line);
+        };
+        // Read on, so that it never waits for us.
+        std::thread::spawn(move || for _line in lines.map_while(Result::ok) {});
+        Self { child, url: format!("http://{address}") }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Asks it to stop, as an operator does; its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap().code()
+    }
+
+    /// Kills it without any warning.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
