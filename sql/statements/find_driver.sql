@@ -1,4 +1,4 @@
--- find_driver: one courier, at an exact position of the log.
+-- find_driver: one courier.
 -- $1 tenant uuid   $2 id uuid
 -- => driver driver_record
 -- index: drivers_pkey

@@ -1,5 +1,7 @@
 -- update_driver: changes what is given of a courier.
--- $1 tenant uuid   $2 id uuid   $3 name text?   $4 display_name text?   $5 phone text?   $6 vehicle_type text?   $7 vehicle_make text?   $8 vehicle_colour text?   $9 vehicle_plate text?   $10 capacity int4?
+-- $1 tenant uuid   $2 id uuid   $3 name text?   $4 display_name text?   $5 phone text?
+-- $6 vehicle_type text?   $7 vehicle_make text?   $8 vehicle_colour text?   $9 vehicle_plate text?
+-- $10 capacity int4?
 -- => driver driver_record
 -- index: drivers_pkey
 -- used by: store::parties

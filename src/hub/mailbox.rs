@@ -200,33 +200,38 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Writes whenever the socket takes something again, until the session has ended and all is
-    /// written, or the socket is gone. The session's own task runs this.
-    pub async fn run(&self) {
-        loop {
-            if self.broken.get() || (self.ended.get().is_some() && self.is_empty()) {
-                return;
-            }
+    /// Writes whenever the socket takes something again, until the session has ended or the
+    /// socket is gone. The session's own task runs this.
+    pub async fn serve(&self) {
+        while self.ended.get().is_none() && !self.broken.get() {
             if self.is_empty() {
                 self.wake.notified().await;
-                continue;
-            }
-            if self.ended.get().is_none() {
-                // Woken for a full socket, or by an answer whose flush was cut short.
-                if self.stream.writable().await.is_err() {
-                    self.broken.set(true);
-                    return;
+            } else {
+                tokio::select! {
+                    // Ended, while the socket takes nothing.
+                    () = self.wake.notified() => {}
+                    () = self.write_on() => {}
                 }
             }
-            match self.try_write() {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.stream.writable().await.is_err() {
-                        self.broken.set(true);
-                    }
-                }
-                Err(_gone) => self.broken.set(true),
-            }
+        }
+    }
+
+    /// Writes all that waits, the close frame last; until then, or until the socket is gone.
+    pub async fn finish(&self) {
+        while !self.is_empty() && !self.broken.get() {
+            self.write_on().await;
+        }
+    }
+
+    async fn write_on(&self) {
+        let written = match self.stream.writable().await {
+            Ok(()) => self.try_write(),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            self.broken.set(true);
         }
     }
 }

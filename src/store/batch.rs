@@ -28,14 +28,24 @@ use crate::domain::{
 pub(super) enum BatchError {
     /// Nothing was committed.
     Failed(Error),
-    /// The connection was lost while committing: these are the outcomes if it did commit, and
-    /// the transaction that tells.
-    Unknown {
-        /// The transaction's id, as `pg_xact_status` takes it.
-        xid: String,
-        /// One for each change.
-        outcomes: Vec<Outcome>,
-    },
+    /// The connection was lost while committing: these are the outcomes if it did commit, one for
+    /// each change, and what tells whether it did.
+    Unknown(Trace, Vec<Outcome>),
+}
+
+/// What a batch leaves behind if it commits.
+///
+/// The transaction's id alone does not tell: a crash of the server forgets ids whose writes it
+/// had not yet synced, and gives them out again, so that another transaction's commit would pass
+/// for ours. The event was drawn by us and is nobody else's.
+#[derive(Debug, Clone)]
+pub(super) struct Trace {
+    /// The transaction's id, as `pg_xact_status` takes it.
+    pub(super) xid: String,
+    /// A position before all of the batch's events.
+    pub(super) after: i64,
+    /// One of its events; absent when it has none.
+    pub(super) event: Option<Uuid>,
 }
 
 impl From<Error> for BatchError {
@@ -74,7 +84,7 @@ pub(super) async fn run_batch(
 }
 
 async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, BatchError> {
-    let (mut room, xid) = lock_and_read(client, changes).await?;
+    let (mut room, mut trace) = lock_and_read(client, changes).await?;
     let mut writes = Writes::default();
     let outcomes: Vec<Outcome> =
         changes.iter().map(|change| room.judge(change, &mut writes)).collect();
@@ -82,10 +92,11 @@ async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, Batc
         client.batch_execute("rollback").await?;
         return Ok(Committed { outcomes, last: None });
     }
+    trace.event = writes.events.first().map(|event| event.id);
     match write_and_commit(client, &writes, room.now).await {
         Ok(last) => Ok(Committed { outcomes, last }),
         // The commit may have been carried out and only its answer lost.
-        Err(error) if error.is_disconnect() => Err(BatchError::Unknown { xid, outcomes }),
+        Err(error) if error.is_disconnect() => Err(BatchError::Unknown(trace, outcomes)),
         Err(error) => Err(error.into()),
     }
 }
@@ -118,7 +129,7 @@ impl Step {
 }
 
 /// The first round trip.
-async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, String), BatchError> {
+async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Trace), BatchError> {
     let mut tenants = HashSet::new();
     let (mut orders, mut stores, mut drivers, mut assigned) = (vec![], vec![], vec![], vec![]);
     let mut paused = vec![];
@@ -208,7 +219,8 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, St
         }
     }
     room.complete(client, &tenants).await?;
-    Ok((room, transaction.try_get("xid")?))
+    let (xid, after) = (transaction.try_get("xid")?, transaction.try_get("last")?);
+    Ok((room, Trace { xid, after, event: None }))
 }
 
 fn order_of(row: &Row) -> Result<Order, Error> {

@@ -108,7 +108,7 @@ impl Session {
         let end = tokio::select! {
             biased;
             end = self.read(&mut decoder, &early) => end,
-            () = self.mailbox.run() => match self.mailbox.ended() {
+            () = self.mailbox.serve() => match self.mailbox.ended() {
                 Some(disconnect) => End::Ours(disconnect),
                 None => End::Theirs(None),
             },
@@ -129,7 +129,7 @@ impl Session {
         let patience = self.api.config.socket.close_timeout_s.get();
         // Out of patience, the socket is dropped: the peer sees it end without its answer.
         let _closed = timeout(patience, async {
-            self.mailbox.run().await;
+            self.mailbox.finish().await;
             self.drain(&mut decoder).await;
         })
         .await;

@@ -60,7 +60,7 @@ impl Scratch {
         let admin = connect(&server.url("postgres")).await;
         // A template must have no connections; that of the migration may still be going.
         super::until("the template to be free", async || {
-            let create = format!("create database {name} template {TEMPLATE} strategy wal_log");
+            let create = format!("create database {name} template {TEMPLATE}");
             admin.batch_execute(&create).await.ok()
         })
         .await;
