@@ -170,7 +170,7 @@ create table orders (
     closed_at timestamp with time zone,
     updated_at timestamp with time zone not null,
     constraint orders_pkey PRIMARY KEY (id),
-    constraint orders_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
+    constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
     constraint orders_store_id_fkey FOREIGN KEY (store_id) REFERENCES stores(id),
     constraint orders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)

@@ -142,7 +142,7 @@ create table orders (
     request_hash bytea not null,
     closed_at timestamptz,
     updated_at timestamptz not null,
-    unique (tenant_id, external_id)
+    unique (external_id, tenant_id)
 ) with (fillfactor = 70);
 comment on table orders is
     'The projection of each order''s events, written in the same transaction as they are.';

@@ -3,4 +3,4 @@
 -- => driver driver_record
 -- index: drivers_pkey
 -- used by: store::parties
-select driver_record(d) as driver from drivers d where d.id = $2 and d.tenant_id = $1
+select driver_record(d) as driver from drivers d where d.id = $2 and (d.tenant_id = $1) is true

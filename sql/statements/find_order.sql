@@ -9,4 +9,4 @@ from orders o
 join stores s on s.id = o.store_id
 left join drivers d on d.id = o.driver_id
 cross join log_head h
-where o.id = $2 and o.tenant_id = $1
+where o.id = $2 and (o.tenant_id = $1) is true

@@ -11,7 +11,7 @@ select order_record(o) as record, store_record(s) as store,
 from orders o
 join stores s on s.id = o.store_id
 left join drivers d on d.id = o.driver_id
-where o.tenant_id = $1
+where (o.tenant_id = $1) is true
   and o.driver_id = $12
   and ($2::text[] is null or o.status = any ($2))
   and ($3::text[] is null or o.leg = any ($3))

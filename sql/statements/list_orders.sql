@@ -6,7 +6,7 @@
 -- $13 limit int8
 -- => record order_record   store store_record   driver driver_record?
 -- index: orders_tenant_created, orders_tenant_open, orders_tenant_closed
--- index: orders_driver_created, orders_tenant_id_external_id_key
+-- index: orders_driver_created, orders_external_id_tenant_id_key
 -- used by: store::orders
 select order_record(o) as record, store_record(s) as store,
        case when d.id is not null then driver_record(d) end as driver

@@ -6,6 +6,6 @@
 -- used by: store::batch
 select d.id
 from drivers d
-where d.id = any ($1) and d.tenant_id = any ($2)
+where d.id = any ($1) and (d.tenant_id = any ($2)) is true
 order by d.id
 for update of d

@@ -6,6 +6,6 @@
 -- used by: store::batch
 select order_record(o) as record, o.request_hash
 from orders o
-where o.id = any ($1) and o.tenant_id = any ($2)
+where o.id = any ($1) and (o.tenant_id = any ($2)) is true
 order by o.id
 for update of o

@@ -6,6 +6,6 @@
 -- used by: store::batch
 select s.id
 from stores s
-where s.id = any ($1) and s.tenant_id = any ($2)
+where s.id = any ($1) and (s.tenant_id = any ($2)) is true
 order by s.id
 for no key update of s

@@ -11,4 +11,4 @@ select driver_record(d) as driver,
 from drivers d
 where d.id in (select o.driver_id from orders o where o.id = any ($1)
                union select unnest($2::uuid[]))
-  and d.tenant_id = any ($3)
+  and (d.tenant_id = any ($3)) is true

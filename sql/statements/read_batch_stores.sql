@@ -8,4 +8,4 @@ from stores s
 join tenants t on t.id = s.tenant_id
 where s.id in (select o.store_id from orders o where o.id = any ($1)
                union select unnest($2::uuid[]))
-  and s.tenant_id = any ($3)
+  and (s.tenant_id = any ($3)) is true

@@ -8,6 +8,6 @@
 select e.position, e.id, e.tenant_id, e.store_id, e.order_id, e.driver_id, e.prior_driver_id, e.n, e.type,
        e.actor_role, e.actor_id, e.was, e.status, e.occurred_at, e.recorded_at, e.data
 from events e
-where e.store_id = $2 and e.tenant_id = $1 and e.position < $3
+where e.store_id = $2 and (e.tenant_id = $1) is true and e.position < $3
 order by e.position desc
 limit $4

@@ -124,12 +124,14 @@ impl Database {
         let ear = connect::Ear { bell, down: Arc::clone(&down) };
         let database = Self {
             pool: connect::pool(url, settings.pool_size, "reads", "", settings, None)?,
-            // Array parameters defeat the planner's guess at a custom plan.
+            // Array parameters defeat the planner's guess at a custom plan, and at how many rows they
+            // bring: a batch is small beside its tables, so it is always looked up row by row.
             writing: connect::pool(
                 url,
                 1,
                 "writer",
-                "-c plan_cache_mode=force_generic_plan",
+                "-c plan_cache_mode=force_generic_plan -c enable_hashjoin=off \
+                 -c enable_mergejoin=off",
                 settings,
                 None,
             )?,

@@ -186,20 +186,25 @@ impl LogEvent {
     }
 }
 
-/// Only the changed fields, each as the audience may see it.
+/// Only the changed fields, each as the audience may see it; `null` for one that was cleared.
 fn updated_for(data: &Map<String, Value>, audience: Audience) -> Value {
-    let Some(Value::Object(order)) = data.get("order") else {
+    let (Some(Value::Object(full)), Some(fields)) =
+        (data.get("order"), data.get("fields").and_then(Value::as_array))
+    else {
         return Value::Object(Map::new());
     };
-    let mut order = order.clone();
-    trim_order(&mut order, audience);
-    let fields: Vec<&str> = data
-        .get("fields")
-        .and_then(Value::as_array)
-        .map(|fields| fields.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    order.retain(|key, _| fields.contains(&key.as_str()));
-    Value::Object(order)
+    let mut seen = full.clone();
+    trim_order(&mut seen, audience);
+    let mut changed = Map::new();
+    for field in fields.iter().filter_map(Value::as_str) {
+        match (full.contains_key(field), seen.remove(field)) {
+            (true, Some(value)) => put(&mut changed, field, value),
+            // There, but not for this audience.
+            (true, None) => {}
+            (false, _) => put(&mut changed, field, Value::Null),
+        }
+    }
+    Value::Object(changed)
 }
 
 /// The table of types and audiences.

@@ -59,6 +59,10 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::Redelivery { attempt, dropoff_eta } => {
             put(&mut data, "attempt", *attempt);
             put_time(&mut data, "dropoff_eta", *dropoff_eta);
+            if let Some(sheet) = sheet {
+                put_time(&mut data, "lo", sheet.order.dropoff_eta_lo);
+                put_time(&mut data, "hi", sheet.order.dropoff_eta_hi);
+            }
         }
         Fact::Updated { note, dropoff, window, meta } => {
             let changed =

@@ -112,28 +112,34 @@ fn stamps(order: &Order) -> Map<String, Value> {
 /// The steps a customer follows, each passed one with its time; the last is where it stands.
 fn steps(order: &Order) -> Value {
     let at = order.stamps;
-    let delivery = order.fulfilment != Fulfilment::Collection;
-    let mut passed = vec![("received", Some(at.created))];
-    passed.push(("preparing", at.preparing.or(at.accepted)));
-    if delivery {
-        passed.push(("on_the_way", at.picked_up));
-        passed.push(("arriving", at.at_door));
-        passed.push(("delivered", at.delivered));
-    } else {
+    // A second attempt takes back the door and the return of the first.
+    let at_door = at.at_door.filter(|door| at.picked_up.is_none_or(|left| *door >= left));
+    let returning = at
+        .returning
+        .filter(|_| matches!(order.status, Status::Returning | Status::Returned | Status::Failed));
+    let mut passed =
+        vec![("received", Some(at.created)), ("preparing", at.preparing.or(at.accepted))];
+    if order.fulfilment == Fulfilment::Collection {
         passed.push(("ready", at.ready));
         passed.push(("collected", at.delivered));
+    } else {
+        passed.push(("on_the_way", at.picked_up));
+        passed.push(("arriving", at_door));
+        passed.push(("delivered", at.delivered));
     }
     passed.extend([
         ("rejected", at.rejected),
         ("cancelled", at.cancelled),
         ("failed", at.failed),
-        ("returning", at.returning),
+        ("returning", returning),
         ("returned", at.returned),
     ]);
-    passed
-        .into_iter()
-        .filter_map(|(step, at)| at.map(|at| json!({"step": step, "at": super::stamp(at)})))
-        .collect()
+    let mut passed: Vec<_> =
+        passed.into_iter().filter_map(|(step, at)| at.map(|at| (at, step))).collect();
+    // Stable: steps of one moment stay in the order above.
+    passed.sort_by_key(|(at, _step)| *at);
+    let step = |(at, step): (_, &str)| json!({"step": step, "at": super::stamp(at)});
+    passed.into_iter().map(step).collect()
 }
 
 /// Codes that are nobody's business outside; customers read `other` instead.

@@ -39,7 +39,7 @@ const SAMPLES: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "null, null, null, null, 'order 403', null, null, null, null, null, false, 26",
-                "orders_tenant_id_external_id_key",
+                "orders_external_id_tenant_id_key",
             ),
             // What has changed since the last look.
             (
