@@ -205,6 +205,23 @@ for (const sdk of ['centrifuge', 'centrifuge-oldest']) {
       await missedNothing(watching, order);
     });
 
+    test('a process that stops leaves its clients to another on the same database', async () => {
+      const order = await placeOrder();
+      const other = await server.beside();
+      network.lead(other);
+      const watching = await watch(order);
+      const { phone, connecting } = watching;
+      await act(order, 'accept', { prep_min: 10 });
+      await phone.hears('order.preparing');
+      network.lead(server);
+      assert.equal((await other.end('SIGTERM')).code, 0);
+      await act(order, 'ready');
+      assert.equal((await phone.standing(2)).recovered, true);
+      assert.equal(connecting[1].code, 3001);
+      await phone.hears('order.ready');
+      await missedNothing(watching, order);
+    });
+
     test('a killed server loses nothing that it has acknowledged', async () => {
       const order = await placeOrder();
       const watching = await watch(order);

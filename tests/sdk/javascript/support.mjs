@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -43,6 +43,20 @@ export class Server {
     server.#settings = settings;
     await server.run();
     return server;
+  }
+
+  /** Another process on the database of this server, which must outlive it. */
+  async beside() {
+    const kept = async (name) => (await readFile(path.join(this.#dataDir(), name), 'utf8')).trim();
+    const other = new Server();
+    other.dir = this.dir;
+    other.#settings = {
+      ...this.#settings,
+      ORDERCAST_DATABASE_URL: await kept('url'),
+      ORDERCAST_AUTH__SECRET: await kept('secret'),
+    };
+    await other.run();
+    return other;
   }
 
   /** Starts the process, on a free port each time, and waits until it serves. */
@@ -128,6 +142,11 @@ export class Network {
     return network;
   }
 
+  /** Whom new connections reach. */
+  lead(target) {
+    this.#target = target;
+  }
+
   get url() {
     return `ws://127.0.0.1:${this.#listener.address().port}/connection/websocket`;
   }
@@ -149,11 +168,12 @@ export class Network {
     }
   }
 
-  /** From now on nobody gets through; `sever` also ends what is open. */
+  /** From now on nobody gets through; what is open stays open. */
   refuse() {
     this.#whole = false;
   }
 
+  /** From now on nobody gets through, and what is open ends. */
   sever() {
     this.refuse();
     for (const socket of this.#sockets) socket.destroy();
