@@ -37,13 +37,11 @@ pub struct Server {
 /// The default settings, for `database`.
 pub fn config(database: &Scratch) -> Config {
     let overrides = Overrides {
-        port: Some(0),
         host: Some("127.0.0.1".to_owned()),
-        database_url: Some(database.url.clone()),
-        data_dir: None,
+        port: Some(0),
+        ..Overrides::default()
     };
-    // A configuration with a database of its own needs a secret; the environment gives none.
-    let mut config = Config::load(None, &Overrides { database_url: None, ..overrides }).unwrap();
+    let mut config = Config::load(None, &overrides).unwrap();
     config.database.url = Secret(database.url.clone());
     config.auth.secret = Secret(SECRET.to_owned());
     config.server.workers = 2;
