@@ -2,12 +2,14 @@
 
 mod city;
 mod database;
+mod log;
 mod phone;
 mod process;
 mod rest;
 
 pub use city::City;
 pub use database::Scratch;
+pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use rest::{Answer, Rest};
