@@ -12,7 +12,7 @@ use super::{Api, Problem, ProblemCode, audience, only};
 use crate::auth::Principal;
 use crate::domain::Role;
 use crate::store::Scope;
-use crate::view::{Audience, LogEvent};
+use crate::view::{Audience, LogEvent, Moment};
 
 /// Which events to read.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +55,10 @@ impl Api {
         query: &EventsQuery,
     ) -> Result<Value, Problem> {
         let id = order_id(order)?;
-        self.visible_order(principal, id).await?;
-        let (page, _full) = self.read_events(principal, Scope::Order(id), query).await?;
+        let (_position, sheet) = self.visible_order(principal, id).await?;
+        let over = sheet.order.status.is_terminal();
+        let standing = if over { Moment::Closed } else { Moment::AsItSays };
+        let (page, _full) = self.read_events(principal, Scope::Order(id), query, standing).await?;
         Ok(page)
     }
 
@@ -75,7 +77,8 @@ impl Api {
             // Armed before reading, so that what is committed in between rings too.
             let mut rung = std::pin::pin!(bell.notified());
             rung.as_mut().enable();
-            let (page, full) = self.read_events(principal, Scope::Tenant, &query).await?;
+            let (page, full) =
+                self.read_events(principal, Scope::Tenant, &query, Moment::AsItSays).await?;
             let empty = page.get("events").and_then(Value::as_array).is_none_or(Vec::is_empty);
             if !empty || query.wait.is_zero() || Instant::now() >= until {
                 return Ok(page);
@@ -99,6 +102,7 @@ impl Api {
         principal: &Principal,
         scope: Scope,
         query: &EventsQuery,
+        standing: Moment,
     ) -> Result<(Value, bool), Problem> {
         let most = self.config.api.events_len_max;
         let limit = query.limit.unwrap_or(most);
@@ -123,7 +127,7 @@ impl Api {
             .events
             .iter()
             .filter(wanted)
-            .filter_map(|event| event.render(event_audience(principal, event)?))
+            .filter_map(|event| event.render_at(event_audience(principal, event)?, standing))
             .filter_map(|text| RawValue::from_string(text).ok())
             .collect();
         Ok((json!({"epoch": &*self.database.epoch(), "events": events, "next": next}), full))

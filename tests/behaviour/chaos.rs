@@ -317,7 +317,7 @@ async fn cut_listeners(
         let terminate = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                          where datname = current_database() and application_name = 'ordercast feed'";
         let row = client.query_one(terminate, &[]).await.unwrap();
-        cut += row.get::<_, i64>(0);
+        cut += row.try_get::<_, i64>(0).unwrap();
     }
 }
 
@@ -329,7 +329,7 @@ async fn read_log(database: &Scratch) -> Vec<Logged> {
     let log: Vec<_> = rows
         .iter()
         .map(|row| Logged {
-            position: row.get::<_, i64>(0).cast_unsigned(),
+            position: row.try_get::<_, i64>(0).unwrap().cast_unsigned(),
             store: row.get(1),
             order: row.get(2),
             driver: row.get(3),

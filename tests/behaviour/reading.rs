@@ -370,3 +370,31 @@ async fn a_caller_who_hangs_up_leaves_no_poll_behind() {
     until("the place to be free", async || (polls.available_permits() == 1).then_some(())).await;
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn once_an_order_is_over_its_courier_and_store_look_back_without_address_and_phone() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let order = city.order_id().await;
+    let ops = Rest::new(&server.url, Some(&city.ops_token().await));
+    city.act(&city.platform, &order, "accept", json!({})).await;
+    city.assign(&order).await;
+    let courier = Rest::new(&server.url, Some(&city.driver_token().await));
+    let store = Rest::new(&server.url, Some(&city.store_token().await));
+    let path = format!("/v1/orders/{order}/events");
+    let shows = |page: &serde_json::Value, secret: &str| page.to_string().contains(secret);
+    let page = courier.get(&path).await.expect(200);
+    assert!(shows(&page, "Hauptstr") && shows(&page, "7766"), "needed on the way: {page:#}");
+    for action in ["pickup", "deliver"] {
+        city.act(&ops, &order, action, json!({})).await;
+    }
+    for (who, secrets) in [(&courier, ["Hauptstr", "7766"]), (&store, ["7766", "4321"])] {
+        let page = who.get(&path).await.expect(200);
+        assert!(!page["events"].as_array().unwrap().is_empty());
+        for secret in secrets {
+            assert!(!shows(&page, secret), "{secret} in {page:#}");
+        }
+    }
+    let page = city.platform.get(&path).await.expect(200);
+    assert!(shows(&page, "Hauptstr") && shows(&page, "99887766"), "the platform keeps all");
+}

@@ -76,7 +76,12 @@ impl Scratch {
     /// How many rows a table has.
     pub async fn count(&self, table: &str) -> i64 {
         let client = self.connect().await;
-        client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap().get(0)
+        client
+            .query_one(&format!("select count(*) from {table}"), &[])
+            .await
+            .unwrap()
+            .try_get(0)
+            .unwrap()
     }
 
     /// A digest of each table that a caller can change, to see that nothing was written.
