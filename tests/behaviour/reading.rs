@@ -382,7 +382,7 @@ async fn once_an_order_is_over_its_courier_and_store_look_back_without_address_a
     let courier = Rest::new(&server.url, Some(&city.driver_token().await));
     let store = Rest::new(&server.url, Some(&city.store_token().await));
     let path = format!("/v1/orders/{order}/events");
-    let shows = |page: &serde_json::Value, secret: &str| page.to_string().contains(secret);
+    let shows = |page: &Value, secret: &str| page.to_string().contains(secret);
     let page = courier.get(&path).await.expect(200);
     assert!(shows(&page, "Hauptstr") && shows(&page, "7766"), "needed on the way: {page:#}");
     for action in ["pickup", "deliver"] {
