@@ -56,7 +56,8 @@ impl Api {
     ) -> Result<Value, Problem> {
         let id = order_id(order)?;
         self.visible_order(principal, id).await?;
-        self.read_events(principal, Scope::Order(id), query).await
+        let (page, _full) = self.read_events(principal, Scope::Order(id), query).await?;
+        Ok(page)
     }
 
     /// The tenant's log after a position, waiting for the first event if there is none yet.
@@ -74,13 +75,17 @@ impl Api {
             // Armed before reading, so that what is committed in between rings too.
             let mut rung = std::pin::pin!(bell.notified());
             rung.as_mut().enable();
-            let page = self.read_events(principal, Scope::Tenant, &query).await?;
+            let (page, full) = self.read_events(principal, Scope::Tenant, &query).await?;
             let empty = page.get("events").and_then(Value::as_array).is_none_or(Vec::is_empty);
             if !empty || query.wait.is_zero() || Instant::now() >= until {
                 return Ok(page);
             }
             // What was passed over because of its type need not be read again.
             query.after = page.get("next").and_then(Value::as_u64).unwrap_or(query.after);
+            // There is more to read than to wait for.
+            if full {
+                continue;
+            }
             // Only the wait ends here: what was read last is the answer.
             if timeout_at(until, rung).await.is_err() {
                 return Ok(page);
@@ -88,12 +93,13 @@ impl Api {
         }
     }
 
+    /// A page of events, and whether it is full, so that another may follow at once.
     async fn read_events(
         &self,
         principal: &Principal,
         scope: Scope,
         query: &EventsQuery,
-    ) -> Result<Value, Problem> {
+    ) -> Result<(Value, bool), Problem> {
         let most = self.config.api.events_len_max;
         let limit = query.limit.unwrap_or(most);
         if !(1..=most).contains(&limit) {
@@ -120,7 +126,7 @@ impl Api {
             .filter_map(|event| event.render(event_audience(principal, event)?))
             .filter_map(|text| RawValue::from_string(text).ok())
             .collect();
-        Ok(json!({"epoch": &*self.database.epoch(), "events": events, "next": next}))
+        Ok((json!({"epoch": &*self.database.epoch(), "events": events, "next": next}), full))
     }
 }
 
