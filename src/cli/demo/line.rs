@@ -226,9 +226,8 @@ impl Wire {
                 }
                 End::Lost(why) if self.losses < LOSSES_MAX => {
                     self.losses += 1;
-                    let mut meter = self.city.meter.borrow_mut();
-                    meter.cut += 1;
-                    meter.note(&format!("{} lost its socket: {why}", self.channel));
+                    let what = format!("{} lost its socket: {why}", self.channel);
+                    self.city.meter.borrow_mut().cut(what);
                     rand::rng().random_range(50..200) * u64::from(self.losses)
                 }
                 End::Lost(why) | End::Dead(why) => {

@@ -35,6 +35,8 @@ pub(super) struct Meter {
     pub(super) restarted: u64,
     /// Sockets that ended though nobody meant them to.
     pub(super) cut: u64,
+    /// The first of them in words.
+    pub(super) cuts: Vec<String>,
     /// Customers whose order nobody watched, because too many watched already.
     pub(super) unwatched: u64,
     /// Refusals that come from two players acting at once, by the problem's code.
@@ -70,6 +72,7 @@ impl Meter {
             recovered: 0,
             restarted: 0,
             cut: 0,
+            cuts: vec![],
             unwatched: 0,
             refused: BTreeMap::new(),
             failures: 0,
@@ -103,6 +106,15 @@ impl Meter {
             self.notable.pop_front();
         }
         self.notable.push_back(format!("{}  {what}", clock(self.elapsed())));
+    }
+
+    /// Notes that a socket ended though nobody meant it to.
+    pub(super) fn cut(&mut self, what: String) {
+        self.cut += 1;
+        self.note(&what);
+        if self.cuts.len() < WORDS_MAX {
+            self.cuts.push(what);
+        }
     }
 
     /// Notes that a player failed.

@@ -28,6 +28,7 @@ pub(super) struct Summary {
     recovered: u64,
     restarted: u64,
     cut: u64,
+    cuts: Vec<String>,
     unwatched: u64,
     refused: Vec<(String, u64)>,
     failures: u64,
@@ -66,6 +67,7 @@ impl Summary {
             recovered: meter.recovered,
             restarted: meter.restarted,
             cut: meter.cut,
+            cuts: meter.cuts.clone(),
             unwatched: meter.unwatched,
             refused: meter.refused.iter().map(|(word, count)| (word.clone(), *count)).collect(),
             failures: meter.failures,
@@ -113,6 +115,9 @@ impl Summary {
             "sockets    {} dropped on purpose · {} recovered · {} restarted · {} lost",
             self.drops, self.recovered, self.restarted, self.cut
         )?;
+        for cut in &self.cuts {
+            writeln!(out, "           {cut}")?;
+        }
         let refused: u64 = self.refused.iter().map(|(_, count)| count).sum();
         let words: Vec<String> =
             self.refused.iter().map(|(word, count)| format!("{word} {count}")).collect();
