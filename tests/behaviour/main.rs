@@ -15,4 +15,8 @@ mod connecting;
 mod following;
 mod frames;
 mod handshake;
+mod listener_outage;
+mod recovering;
+mod slow_subscribers;
 mod staying;
+mod two_processes;

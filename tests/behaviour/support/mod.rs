@@ -9,7 +9,7 @@ pub mod raw;
 mod rest;
 
 pub use city::City;
-pub use database::Scratch;
+pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
 pub use phone::{Closed, Phone};
 pub use process::Process;
