@@ -85,6 +85,23 @@ async fn a_subscriber_that_stops_reading_is_closed_as_slow_and_recovers_all_whil
     server.stop().await;
 }
 
+/// Makes orders enough for a snapshot that no kernel keeps, and a dispatcher who has asked for it
+/// and reads nothing but its beginning's arrival. Also the last of the orders.
+async fn with_long_snapshot(server: &Server, city: &City, token: &str) -> (Raw, String) {
+    let mut order = String::new();
+    for _ in 0..(KERNEL + 2 * MAILBOX) / 4_000 {
+        let body = json!({"meta": {"text": "x".repeat(3_900)}});
+        order = city.order(body).await["id"].as_str().unwrap().to_owned();
+    }
+    let mut raw = Raw::open_with(&server.url, Some(4_096)).await;
+    assert_eq!(raw.get("/connection/websocket", UPGRADE).await.status, 101);
+    raw.send_text(&json!({"id": 1, "connect": {"token": token}}).to_string()).await;
+    assert!(raw.text().await["connect"].is_object());
+    raw.send_text(r#"{"id":2,"subscribe":{"channel":"dispatch"}}"#).await;
+    raw.stream.readable().await.unwrap();
+    (raw, order)
+}
+
 #[actix_web::test]
 async fn a_subscriber_that_never_reads_again_is_let_go_soon() {
     let server = Server::start_with(|config| {
@@ -93,8 +110,8 @@ async fn a_subscriber_that_never_reads_again_is_let_go_soon() {
     })
     .await;
     let city = City::found(&server.url, &server.database).await;
-    let order = city.order_id().await;
-    let (_slow, _reply) = stalled(&server.url, &city.ops_token().await, "dispatch").await;
+    let token = city.ops_token().await;
+    let (_deaf, order) = with_long_snapshot(&server, &city, &token).await;
     let sockets = || server.app().api().sockets.load(Ordering::Relaxed);
     assert_eq!(sockets(), 1);
     for nth in 0..(KERNEL + MAILBOX) / 4_000 + 20 {
@@ -111,21 +128,11 @@ async fn a_subscriber_that_never_reads_again_is_let_go_soon() {
 async fn a_snapshot_longer_than_the_mailbox_does_not_make_its_reader_slow() {
     let server = Server::start_with(small).await;
     let city = City::found(&server.url, &server.database).await;
-    let mut order = String::new();
-    for _ in 0..(KERNEL + 2 * MAILBOX) / 4_000 {
-        let body = json!({"meta": {"text": "x".repeat(3_900)}});
-        order = city.order(body).await["id"].as_str().unwrap().to_owned();
-    }
     let token = city.ops_token().await;
+    let (mut raw, order) = with_long_snapshot(&server, &city, &token).await;
     let mut healthy = Phone::connect(&server.url, &token).await;
     healthy.subscribe("dispatch").await;
-    let mut raw = Raw::open_with(&server.url, Some(4_096)).await;
-    assert_eq!(raw.get("/connection/websocket", UPGRADE).await.status, 101);
-    raw.send_text(&json!({"id": 1, "connect": {"token": token}}).to_string()).await;
-    assert!(raw.text().await["connect"].is_object());
-    raw.send_text(r#"{"id":2,"subscribe":{"channel":"dispatch"}}"#).await;
     // The reply has begun to come, and is still on its way when something happens.
-    raw.stream.readable().await.unwrap();
     city.act(&city.platform, &order, "accept", json!({})).await;
     assert_eq!(healthy.event().await["type"], "order.accepted");
     assert_eq!(healthy.event().await["type"], "order.preparing");
