@@ -192,7 +192,7 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         // It has ended if it noticed that its client had gone.
-        drop(kill(self.0, Signal::SIGCONT));
+        _ = kill(self.0, Signal::SIGCONT);
     }
 }
 
