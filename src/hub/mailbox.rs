@@ -19,7 +19,8 @@ const FRAMES_PER_WRITE: usize = 64;
 /// Invariants: `bytes` is what is yet to be written of `frames`; once `ended` is set it stays
 /// set, and only the close frame is queued after it.
 ///
-/// The limit is bytes rather than frames because memory is what a stalled phone costs us.
+/// The limit is for publications: a snapshot longer than it says nothing about its reader. It
+/// is bytes rather than frames because memory is what a stalled phone costs us.
 /// Filling up ends the session (3008, slow) and drops no frame silently: on reconnect the
 /// subscriber recovers from its last offset, so it may be late but never has a gap.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ struct Queue {
     /// Bytes of the first frame that the kernel has taken.
     written: usize,
     bytes: usize,
+    /// Bytes of them, at most, that answer commands. They have a bound of their own.
+    answers: usize,
 }
 
 impl Queue {
@@ -50,8 +53,14 @@ impl Queue {
         self.frames.push_back(frame);
     }
 
+    /// Bytes of publications.
+    fn published(&self) -> usize {
+        self.bytes - self.answers
+    }
+
     fn took(&mut self, mut count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
+        self.answers = self.answers.min(self.bytes);
         count += self.written;
         while let Some(first) = self.frames.front() {
             if count < first.len() {
@@ -104,7 +113,7 @@ impl Mailbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        if queue.bytes + frame.len() > self.limit {
+        if queue.published() + frame.len() > self.limit {
             drop(queue);
             self.end(Disconnect::SLOW);
             return false;
@@ -117,7 +126,9 @@ impl Mailbox {
     /// next is not read before [`Mailbox::roomy`].
     pub fn answer(&self, frame: Bytes) {
         if self.ended.get().is_none() {
-            self.queue.borrow_mut().push(frame);
+            let mut queue = self.queue.borrow_mut();
+            queue.answers += frame.len();
+            queue.push(frame);
         }
     }
 
@@ -145,6 +156,7 @@ impl Mailbox {
             let keep = usize::from(queue.written > 0);
             queue.frames.truncate(keep);
             queue.bytes = queue.frames.front().map_or(0, |first| first.len() - queue.written);
+            queue.answers = queue.answers.min(queue.bytes);
         }
         queue.push(close_frame(disconnect.code, disconnect.reason));
         self.wake.notify_one();
@@ -200,33 +212,35 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Writes whenever the socket takes something again, until the session has ended and all is
-    /// written, or the socket is gone. The session's own task runs this.
+    /// Writes whenever the socket takes something again, until the session has ended or the
+    /// socket is gone. The session's own task runs this.
     pub async fn run(&self) {
-        loop {
-            if self.broken.get() || (self.ended.get().is_some() && self.is_empty()) {
-                return;
-            }
+        while !self.broken.get() && self.ended.get().is_none() {
             if self.is_empty() {
                 self.wake.notified().await;
                 continue;
             }
-            if self.ended.get().is_none() {
-                // Woken for a full socket, or by an answer whose flush was cut short.
-                if self.stream.writable().await.is_err() {
-                    self.broken.set(true);
-                    return;
-                }
+            // Woken for a full socket, or by an answer whose flush was cut short. A socket may
+            // stay full for ever, so the end is heard here too.
+            tokio::select! {
+                () = self.wake.notified() => {}
+                ready = self.stream.writable() => self.write_on(ready),
             }
-            match self.try_write() {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.stream.writable().await.is_err() {
-                        self.broken.set(true);
-                    }
-                }
-                Err(_gone) => self.broken.set(true),
-            }
+        }
+    }
+
+    /// Writes what still waits once the session has ended, unless the socket goes first.
+    pub async fn finish(&self) {
+        while !self.broken.get() && !self.is_empty() {
+            self.write_on(self.stream.writable().await);
+        }
+    }
+
+    fn write_on(&self, ready: io::Result<()>) {
+        match ready.and_then(|()| self.try_write()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_gone) => self.broken.set(true),
         }
     }
 }

@@ -136,7 +136,7 @@ impl Session {
         let patience = self.api.config.socket.close_timeout_s.get();
         // Out of patience, the socket is dropped: the peer sees it end without its answer.
         let _closed = timeout(patience, async {
-            self.mailbox.run().await;
+            self.mailbox.finish().await;
             if answer_comes {
                 self.drain(&mut decoder).await;
             }
