@@ -110,8 +110,7 @@ impl Api {
             return Err(Problem::field("limit", format!("must be 1 to {most}")));
         }
         let missed = self.database.read_missed(principal.tenant, scope, query.after, limit).await?;
-        if query.after > missed.last || missed.oldest.is_some_and(|oldest| query.after + 1 < oldest)
-        {
+        if query.after > missed.last || query.after + 1 < missed.oldest {
             return Err(Problem::new(
                 ProblemCode::CursorTooOld,
                 "the log does not reach from there; read the orders and go on from their position",

@@ -16,10 +16,11 @@ const FRAMES_PER_WRITE: usize = 64;
 
 /// One session's socket and the frames waiting for it, oldest first.
 ///
-/// Invariants: `bytes` is what is yet to be written of `frames`, and `answers` is no more; once `ended` is set it stays
-/// set, and only the close frame is queued after it.
+/// Invariants: `bytes` is what is yet to be written of `frames`, and `answers` is no more; once
+/// `ended` is set it stays set, and only the close frame is queued after it.
 ///
-/// The limit is bytes rather than frames because memory is what a stalled phone costs us.
+/// The limit is for publications: a snapshot longer than it says nothing about its reader. It
+/// is bytes rather than frames because memory is what a stalled phone costs us.
 /// Filling up ends the session (3008, slow) and drops no frame silently: on reconnect the
 /// subscriber recovers from its last offset, so it may be late but never has a gap.
 #[derive(Debug)]
@@ -50,6 +51,11 @@ impl Queue {
     fn push(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         self.frames.push_back(frame);
+    }
+
+    /// Bytes of publications.
+    fn published(&self) -> usize {
+        self.bytes - self.answers
     }
 
     fn took(&mut self, mut count: usize) {
@@ -109,7 +115,7 @@ impl Mailbox {
         let mut queue = self.queue.borrow_mut();
         // An answer on its way says nothing about its reader: a snapshot alone may be larger than
         // the limit, and whoever was ended for it would ask for it again.
-        if queue.bytes - queue.answers + frame.len() > self.limit {
+        if queue.published() + frame.len() > self.limit {
             drop(queue);
             self.end(Disconnect::SLOW);
             return false;

@@ -203,7 +203,7 @@ async fn missed(
     let missed = database
         .read_missed(principal.tenant, channel.scope, request.offset, limit.saturating_add(1))
         .await?;
-    let held = missed.oldest.is_none_or(|oldest| request.offset + 1 >= oldest);
+    let held = request.offset + 1 >= missed.oldest;
     let too_many = missed.events.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if request.offset > missed.last || !held || too_many {
         return Ok(None);

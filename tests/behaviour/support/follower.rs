@@ -158,7 +158,8 @@ impl Follower {
         }
     }
 
-    fn take_reply(&mut self, reply: &Value) {
+    /// Takes the result of a subscribe.
+    pub fn take_reply(&mut self, reply: &Value) {
         assert_eq!((&reply["recoverable"], &reply["positioned"]), (&json!(true), &json!(true)));
         let offset = reply["offset"].as_u64().unwrap_or(0);
         let asked = self.offset;

@@ -10,7 +10,7 @@ pub mod raw;
 mod rest;
 
 pub use city::City;
-pub use database::Scratch;
+pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
 pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
