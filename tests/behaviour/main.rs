@@ -9,6 +9,7 @@
 
 mod support;
 
+mod audiences;
 mod channels;
 mod chaos;
 mod connecting;
@@ -17,6 +18,7 @@ mod frames;
 mod handshake;
 mod listener_outage;
 mod recovering;
+mod rpc;
 mod slow_subscribers;
 mod staying;
 mod two_processes;
