@@ -1,6 +1,7 @@
 //! What users notice, tested as they would notice it: over HTTP and the wire protocol, against
 //! an app on a port of its own and a real PostgreSQL, a database for each test.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
