@@ -10,7 +10,6 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use rand::RngCore as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -173,12 +172,15 @@ impl Keys {
     }
 }
 
+/// 256 random bits in hexadecimal.
+pub fn new_secret() -> String {
+    let halves: [u128; 2] = rand::random();
+    halves.iter().fold(String::with_capacity(64), |text, half| text + &format!("{half:032x}"))
+}
+
 /// A new API key and what is kept of it.
 pub fn new_api_key() -> (String, Vec<u8>) {
-    let mut bits = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bits);
-    let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = format!("{API_KEY_PREFIX}{hex}");
+    let key = format!("{API_KEY_PREFIX}{}", new_secret());
     let hash = hash(&key);
     (key, hash)
 }

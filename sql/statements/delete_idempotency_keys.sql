@@ -1,9 +1,9 @@
 -- delete_idempotency_keys: forgets what is older than a key is honoured, a bounded number at once.
--- $1 age_s int8   $2 limit int8
+-- $1 ttl_s float8   $2 limit int8
+-- locks: key rows that no one else locks
 -- index: idempotency_keys_created
 -- used by: store::sweep
 delete from idempotency_keys i
-using (select k.tenant_id, k.scope, k.key from idempotency_keys k
-       where k.created_at < now() - $1::int8 * interval '1 second'
-       order by k.created_at limit $2) as old
-where i.tenant_id = old.tenant_id and i.scope = old.scope and i.key = old.key
+where i.ctid = any (array(select k.ctid from idempotency_keys k
+                          where k.created_at < now() - make_interval(secs => $1)
+                          order by k.created_at limit $2))

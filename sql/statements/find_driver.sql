@@ -1,6 +1,6 @@
--- find_driver: one courier, at an exact position of the log.
+-- find_driver: one courier.
 -- $1 tenant uuid   $2 id uuid
 -- => driver driver_record
 -- index: drivers_pkey
 -- used by: store::parties
-select driver_record(d) as driver from drivers d where d.id = $2 and d.tenant_id = $1
+select driver_record(d) as driver from drivers d where d.id = $2 and (d.tenant_id = $1) is true

@@ -3,4 +3,4 @@
 -- => store store_record
 -- index: stores_pkey
 -- used by: store::parties
-select store_record(s) as store from stores s where s.id = $2 and s.tenant_id = $1
+select store_record(s) as store from stores s where s.id = $2 and (s.tenant_id = $1) is true

@@ -1,6 +1,6 @@
 -- insert_orders: the orders that one batch creates; an external id already there fails the batch.
 -- $1 records order_record[]   $2 request_hashes bytea[]   $3 at timestamptz
--- used by: store::writer
+-- used by: store::batch
 insert into orders (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
     driver_id, dropoff_name, dropoff_phone, dropoff_address, dropoff_lat, dropoff_lng,
@@ -10,7 +10,7 @@ insert into orders (
     picked_up_at, at_door_at, delivered_at, rejected_at, cancelled_at, failed_at, returning_at,
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
-    request_hash, closed, updated_at)
+    request_hash, updated_at)
 select
     r.id, r.tenant_id, r.external_id, r.store_id, r.short_code, r.fulfilment, r.status, r.leg,
     r.version, r.driver_id, r.dropoff_name, r.dropoff_phone, r.dropoff_address, r.dropoff_lat,
@@ -22,7 +22,7 @@ select
     r.accept_by, r.release_at, r.ready_eta, r.pickup_eta, r.dropoff_eta, r.dropoff_eta_lo,
     r.dropoff_eta_hi, r.reason_code, r.reason_by, r.reason_note, r.status_by_role,
     r.status_by_id, r.meta,
-    ($2::bytea[])[r.nth], false, $3
+    ($2::bytea[])[r.nth], $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
     driver_id, dropoff_name, dropoff_phone, dropoff_address, dropoff_lat, dropoff_lng,

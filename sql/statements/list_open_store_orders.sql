@@ -11,7 +11,7 @@ select order_record(o) as record, store_record(s) as store,
 from orders o
 join stores s on s.id = o.store_id
 left join drivers d on d.id = o.driver_id
-where o.store_id = $2 and o.tenant_id = $1 and not o.closed
+where o.store_id = $2 and (o.tenant_id = $1) is true and o.closed_at is null
 order by o.created_at, o.id
 limit $3
 ) p on true

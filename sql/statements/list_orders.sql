@@ -1,7 +1,12 @@
--- list_orders: a tenant's orders, newest first, a page after a cursor.
--- $1 tenant uuid   $2 statuses text[]?   $3 legs text[]?   $4 store uuid?   $5 driver uuid?   $6 external_id text?   $7 placed_from timestamptz?   $8 placed_to timestamptz?   $9 updated_since timestamptz?   $10 before_at timestamptz?   $11 before_id uuid?   $12 limit int8
+-- list_orders: a tenant's orders, newest first, a page after a cursor; open says that all the
+-- statuses asked for are open ones. To be planned for its values.
+-- $1 tenant uuid   $2 statuses text[]?   $3 legs text[]?   $4 store uuid?   $5 driver uuid?
+-- $6 external_id text?   $7 placed_from timestamptz?   $8 placed_to timestamptz?
+-- $9 updated_since timestamptz?   $10 before_at timestamptz?   $11 before_id uuid?   $12 open bool
+-- $13 limit int8
 -- => record order_record   store store_record   driver driver_record?
--- index: orders_tenant_created
+-- index: orders_tenant_created, orders_tenant_open, orders_tenant_closed
+-- index: orders_driver_created, orders_external_id_tenant_id_key
 -- used by: store::orders
 select order_record(o) as record, store_record(s) as store,
        case when d.id is not null then driver_record(d) end as driver
@@ -16,7 +21,9 @@ where o.tenant_id = $1
   and ($6::text is null or o.external_id = $6)
   and ($7::timestamptz is null or o.placed_at >= $7)
   and ($8::timestamptz is null or o.placed_at < $8)
-  and ($9::timestamptz is null or o.updated_at >= $9)
+  and ($9::timestamptz is null
+       or o.updated_at >= $9 and (o.closed_at is null or o.closed_at >= $9))
+  and (not $12 or o.closed_at is null)
   and ($10::timestamptz is null or (o.created_at, o.id) < ($10, $11::uuid))
 order by o.created_at desc, o.id desc
-limit $12
+limit $13

@@ -3,9 +3,9 @@
 -- => id uuid
 -- locks: driver rows, after the order rows, until commit
 -- index: drivers_pkey
--- used by: store::writer
+-- used by: store::batch
 select d.id
 from drivers d
-where d.id = any ($1) and d.tenant_id = any ($2)
+where d.id = any ($1) and (d.tenant_id = any ($2)) is true
 order by d.id
-for update of d
+for no key update of d

@@ -3,9 +3,9 @@
 -- => record order_record   request_hash bytea
 -- locks: order rows, until commit
 -- index: orders_pkey
--- used by: store::writer
+-- used by: store::batch
 select order_record(o) as record, o.request_hash
 from orders o
-where o.id = any ($1) and o.tenant_id = any ($2)
+where o.id = any ($1) and (o.tenant_id = any ($2)) is true
 order by o.id
 for update of o

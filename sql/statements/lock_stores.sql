@@ -3,9 +3,9 @@
 -- => id uuid
 -- locks: store rows, after the driver rows, until commit
 -- index: stores_pkey
--- used by: store::writer
+-- used by: store::batch
 select s.id
 from stores s
-where s.id = any ($1) and s.tenant_id = any ($2)
+where s.id = any ($1) and (s.tenant_id = any ($2)) is true
 order by s.id
 for no key update of s

@@ -2,13 +2,13 @@
 -- id also how many open orders they have, exact because their rows are locked by then.
 -- $1 order_ids uuid[]   $2 driver_ids uuid[]   $3 tenants uuid[]
 -- => driver driver_record   active int8
--- index: drivers_pkey
--- used by: store::writer
+-- index: drivers_pkey, orders_pkey, orders_driver_open
+-- used by: store::batch
 select driver_record(d) as driver,
        case when d.id = any ($2)
-            then (select count(*) from orders a where a.driver_id = d.id and not a.closed)
+            then (select count(*) from orders a where a.driver_id = d.id and a.closed_at is null)
             else 0 end as active
 from drivers d
 where d.id in (select o.driver_id from orders o where o.id = any ($1)
                union select unnest($2::uuid[]))
-  and d.tenant_id = any ($3)
+  and (d.tenant_id = any ($3)) is true

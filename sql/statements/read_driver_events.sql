@@ -1,6 +1,8 @@
 -- read_driver_events: what one courier missed, the loss of an order included.
 -- $1 tenant uuid   $2 driver uuid   $3 after int8   $4 limit int8
--- => position int8   id uuid   tenant_id uuid   store_id uuid?   order_id uuid?   driver_id uuid?   prior_driver_id uuid?   n int8?   type text   actor_role text   actor_id text   was text?   status text?   occurred_at timestamptz   recorded_at timestamptz   data json
+-- => position int8   id uuid   tenant_id uuid   store_id uuid?   order_id uuid?   driver_id uuid?
+-- => prior_driver_id uuid?   n int8?   type text   actor_role text   actor_id text   was text?
+-- => status text?   occurred_at timestamptz   recorded_at timestamptz   data json
 -- index: events_driver, events_prior_driver
 -- used by: store::log
 select e.position, e.id, e.tenant_id, e.store_id, e.order_id, e.driver_id, e.prior_driver_id, e.n, e.type,

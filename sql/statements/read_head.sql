@@ -1,5 +1,4 @@
 -- read_head: the position of the newest committed event.
 -- => last int8
--- index: log_head_pkey
 -- used by: store::log
 select h.last from log_head h

@@ -2,23 +2,24 @@
 -- $1 records order_record[]   $2 closed bool[]   $3 at timestamptz
 -- locks: order rows held (lock_orders)
 -- index: orders_pkey
--- used by: store::writer
+-- used by: store::batch
 update orders o set
-    status = r.status, leg = r.leg, version = r.version, driver_id = r.driver_id, dropoff_name =
-    r.dropoff_name, dropoff_phone = r.dropoff_phone, dropoff_address = r.dropoff_address,
-    dropoff_lat = r.dropoff_lat, dropoff_lng = r.dropoff_lng, dropoff_notes = r.dropoff_notes,
-    leave_at_door = r.leave_at_door, note = r.note, window_from = r.window_from, window_to =
-    r.window_to, prep_min = r.prep_min, pin_tries = r.pin_tries, attempt = r.attempt, placed_at
-    = r.placed_at, accepted_at = r.accepted_at, preparing_at = r.preparing_at, ready_at =
-    r.ready_at, assigned_at = r.assigned_at, at_store_at = r.at_store_at, picked_up_at =
-    r.picked_up_at, at_door_at = r.at_door_at, delivered_at = r.delivered_at, rejected_at =
-    r.rejected_at, cancelled_at = r.cancelled_at, failed_at = r.failed_at, returning_at =
-    r.returning_at, returned_at = r.returned_at, accept_by = r.accept_by, release_at =
-    r.release_at, ready_eta = r.ready_eta, pickup_eta = r.pickup_eta, dropoff_eta =
-    r.dropoff_eta, dropoff_eta_lo = r.dropoff_eta_lo, dropoff_eta_hi = r.dropoff_eta_hi,
+    status = r.status, leg = r.leg, version = r.version, driver_id = r.driver_id,
+    dropoff_name = r.dropoff_name, dropoff_phone = r.dropoff_phone,
+    dropoff_address = r.dropoff_address, dropoff_lat = r.dropoff_lat, dropoff_lng = r.dropoff_lng,
+    dropoff_notes = r.dropoff_notes, leave_at_door = r.leave_at_door, note = r.note,
+    window_from = r.window_from, window_to = r.window_to, prep_min = r.prep_min,
+    pin_tries = r.pin_tries, attempt = r.attempt, placed_at = r.placed_at,
+    accepted_at = r.accepted_at, preparing_at = r.preparing_at, ready_at = r.ready_at,
+    assigned_at = r.assigned_at, at_store_at = r.at_store_at, picked_up_at = r.picked_up_at,
+    at_door_at = r.at_door_at, delivered_at = r.delivered_at, rejected_at = r.rejected_at,
+    cancelled_at = r.cancelled_at, failed_at = r.failed_at, returning_at = r.returning_at,
+    returned_at = r.returned_at, accept_by = r.accept_by, release_at = r.release_at,
+    ready_eta = r.ready_eta, pickup_eta = r.pickup_eta, dropoff_eta = r.dropoff_eta,
+    dropoff_eta_lo = r.dropoff_eta_lo, dropoff_eta_hi = r.dropoff_eta_hi,
     reason_code = r.reason_code, reason_by = r.reason_by, reason_note = r.reason_note,
     status_by_role = r.status_by_role, status_by_id = r.status_by_id, meta = r.meta,
-    closed = ($2::bool[])[r.nth], updated_at = $3
+    closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end, updated_at = $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
     driver_id, dropoff_name, dropoff_phone, dropoff_address, dropoff_lat, dropoff_lng,

@@ -9,6 +9,7 @@
 
 mod body;
 mod cursor;
+mod events;
 mod keys;
 mod orders;
 mod parties;
@@ -24,8 +25,9 @@ use tokio::sync::{Semaphore, watch};
 
 pub use body::{FieldProblem, read_body};
 pub use cursor::Cursor;
+pub use events::EventsQuery;
 pub use keys::ApiKeys;
-pub use orders::{Asked, EventsQuery, ListQuery, OrderAnswer};
+pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use tokens::IssuedToken;
 

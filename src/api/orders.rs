@@ -1,11 +1,7 @@
 //! Orders: asking for them, changing them, looking at them.
 
-use std::time::Duration;
-
 use rand::Rng as _;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
 
 use super::body::{
     ActionBody, OrderBody, PatchBody, moment, optional_text, parse, required_text, word,
@@ -17,7 +13,7 @@ use crate::domain::{
     Undeliverable, Word as _,
 };
 use crate::store::{Change, IdempotencyKey, OrderFilter, Outcome, Scope, Target};
-use crate::view::{self, Audience, LogEvent, Sheet};
+use crate::view::{self, Sheet};
 
 /// Characters of a short code: none that are mistaken for each other when read out.
 const SHORT_CODE: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
@@ -47,43 +43,11 @@ pub struct OrderAnswer {
 /// What to list; the raw query, checked by [`Api::list_orders`].
 pub type ListQuery = Vec<(String, String)>;
 
-/// Which events to read.
-#[derive(Debug, Clone, Default)]
-pub struct EventsQuery {
-    /// Those after this position.
-    pub after: u64,
-    /// At most so many.
-    pub limit: Option<u32>,
-    /// Only these types.
-    pub types: Option<Vec<String>>,
-    /// How long to wait for the first one.
-    pub wait: Duration,
-}
-
-impl EventsQuery {
-    /// Reads `after`, `limit`, `types` and, where one may wait, `wait`.
-    pub fn from_pairs(pairs: &[(String, String)], may_wait: bool) -> Result<Self, Problem> {
-        let mut query = Self::default();
-        for (name, value) in pairs {
-            match name.as_str() {
-                "after" => query.after = number(name, value)?,
-                "limit" => query.limit = Some(number(name, value)?),
-                "types" => {
-                    query.types = Some(value.split(',').map(str::to_owned).collect());
-                }
-                "wait" if may_wait => query.wait = Duration::from_secs(number(name, value)?),
-                _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
-            }
-        }
-        Ok(query)
-    }
-}
-
-fn number<N: std::str::FromStr>(field: &str, text: &str) -> Result<N, Problem> {
+pub(super) fn number<N: std::str::FromStr>(field: &str, text: &str) -> Result<N, Problem> {
     text.parse().map_err(|_| Problem::field(field, "is not a whole number in range"))
 }
 
-fn order_id(text: &str) -> Result<OrderId, Problem> {
+pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
     text.parse().map_err(|_| Problem::not_found())
 }
 
@@ -266,98 +230,6 @@ impl Api {
         } else {
             Err(Problem::field("limit", format!("must be 1 to {most}")))
         }
-    }
-
-    /// One order's events as the caller may see them.
-    pub async fn order_events(
-        &self,
-        principal: &Principal,
-        order: &str,
-        query: &EventsQuery,
-    ) -> Result<Value, Problem> {
-        let id = order_id(order)?;
-        self.visible_order(principal, id).await?;
-        self.read_events(principal, Scope::Order(id), query).await
-    }
-
-    /// The tenant's log after a position, waiting for the first event if there is none yet.
-    /// `bell` rings when something of the tenant is committed.
-    pub async fn events(
-        &self,
-        principal: &Principal,
-        query: &EventsQuery,
-        bell: &Notify,
-    ) -> Result<Value, Problem> {
-        only(principal, &[Role::Platform, Role::Ops])?;
-        let until = Instant::now() + query.wait.min(self.config.api.long_poll_max_s.get());
-        let mut query = query.clone();
-        loop {
-            // Armed before reading, so that what is committed in between rings too.
-            let mut rung = std::pin::pin!(bell.notified());
-            rung.as_mut().enable();
-            let page = self.read_events(principal, Scope::Tenant, &query).await?;
-            let empty = page.get("events").and_then(Value::as_array).is_none_or(Vec::is_empty);
-            if !empty || query.wait.is_zero() || Instant::now() >= until {
-                return Ok(page);
-            }
-            // What was passed over because of its type need not be read again.
-            query.after = page.get("next").and_then(Value::as_u64).unwrap_or(query.after);
-            // Only the wait ends here: what was read last is the answer.
-            if timeout_at(until, rung).await.is_err() {
-                return Ok(page);
-            }
-        }
-    }
-
-    async fn read_events(
-        &self,
-        principal: &Principal,
-        scope: Scope,
-        query: &EventsQuery,
-    ) -> Result<Value, Problem> {
-        let most = self.config.api.events_len_max;
-        let limit = query.limit.unwrap_or(most);
-        if !(1..=most).contains(&limit) {
-            return Err(Problem::field("limit", format!("must be 1 to {most}")));
-        }
-        let missed = self.database.read_missed(principal.tenant, scope, query.after, limit).await?;
-        if query.after > missed.last || query.after + 1 < missed.oldest {
-            return Err(Problem::new(
-                ProblemCode::CursorTooOld,
-                "the log does not reach from there; read the orders and go on from their position",
-            ));
-        }
-        let full = missed.events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        let last_read = missed.events.last().map(|event| event.position);
-        let next = if full { last_read.unwrap_or(query.after) } else { missed.position };
-        let wanted = |event: &&LogEvent| {
-            query.types.as_ref().is_none_or(|types| types.contains(&event.kind))
-        };
-        let events: Vec<Box<serde_json::value::RawValue>> = missed
-            .events
-            .iter()
-            .filter(wanted)
-            .filter_map(|event| event.render(event_audience(principal, event)?))
-            .filter_map(|text| serde_json::value::RawValue::from_string(text).ok())
-            .collect();
-        Ok(json!({"epoch": &*self.database.epoch(), "events": events, "next": next}))
-    }
-}
-
-/// As which audience the caller sees this event of an order it may see; none if not at all.
-fn event_audience(principal: &Principal, event: &LogEvent) -> Option<Audience> {
-    match audience(principal) {
-        Audience::Driver => {
-            let own = principal.driver();
-            if event.driver == own {
-                Some(Audience::Driver)
-            } else if event.prior_driver.is_some() && event.prior_driver == own {
-                Some(Audience::FormerDriver)
-            } else {
-                None
-            }
-        }
-        other => Some(other),
     }
 }
 

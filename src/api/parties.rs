@@ -147,7 +147,9 @@ impl Api {
         let mut page = Page { after: None, external_id: None, limit };
         for (name, value) in query {
             match name.as_str() {
-                "external_id" => page.external_id = Some(value.clone()),
+                "external_id" => {
+                    page.external_id = Some(required_text("external_id", value.clone(), 128)?);
+                }
                 "limit" => {
                     let limit = value.parse();
                     let limit = limit.map_err(|_| Problem::field("limit", "is not a number"))?;
@@ -260,7 +262,13 @@ impl Api {
         let until = body.until.map(|until| moment("until", &until)).transpose()?;
         match self.write_party(principal, Target::Pause { store: id, until }).await? {
             Outcome::Store(store) => Ok(view::store(&store)),
-            outcome => Err(unexpected(outcome, principal)),
+            Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
+            Outcome::Placed(_)
+            | Outcome::Changed(_)
+            | Outcome::Repeated(_)
+            | Outcome::Driver(_) => {
+                Err(Problem::new(ProblemCode::Internal, "another thing's outcome"))
+            }
         }
     }
 
@@ -367,7 +375,10 @@ impl Api {
         let duty = word("duty", &body.duty)?;
         match self.write_party(principal, Target::Duty { driver: id, duty }).await? {
             Outcome::Driver(driver) => Ok(view::driver(&driver)),
-            outcome => Err(unexpected(outcome, principal)),
+            Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
+            Outcome::Placed(_) | Outcome::Changed(_) | Outcome::Repeated(_) | Outcome::Store(_) => {
+                Err(Problem::new(ProblemCode::Internal, "another thing's outcome"))
+            }
         }
     }
 
@@ -383,17 +394,6 @@ impl Api {
             place: None,
         };
         Ok(self.writer.submit(change).await?)
-    }
-}
-
-fn unexpected(outcome: Outcome, principal: &Principal) -> Problem {
-    match outcome {
-        Outcome::Refused(refusal, _) => refused(refusal, principal),
-        Outcome::Placed(_)
-        | Outcome::Changed(_)
-        | Outcome::Repeated(_)
-        | Outcome::Driver(_)
-        | Outcome::Store(_) => Problem::new(ProblemCode::Internal, "another thing's outcome"),
     }
 }
 

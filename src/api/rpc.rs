@@ -44,6 +44,17 @@ impl Api {
                 Ok(None) => Err(Problem::field("order", "is required")),
                 Err(problem) => Err(problem),
             },
+            ("store", "create") => self.put_store(principal, None, data).await.map(|made| made.0),
+            ("store", "update") => match required(&mut data, "store") {
+                Ok(store) => self.patch_store(principal, &store, data).await,
+                Err(problem) => Err(problem),
+            },
+            ("driver", "create") => self.put_driver(principal, None, data).await.map(|made| made.0),
+            ("driver", "update") => match required(&mut data, "driver") {
+                Ok(driver) => self.patch_driver(principal, &driver, data).await,
+                Err(problem) => Err(problem),
+            },
+            ("token", "create") => self.issue_token(principal, data).await,
             ("store", "pause") => match take(&mut data, "store") {
                 Ok(store) => {
                     let own = principal.store().map(|store| store.to_string());
@@ -67,6 +78,11 @@ impl Api {
 fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
     matches!(Action::find(action), Err(_) | Ok(Action::Search | Action::SearchFailed))
+}
+
+/// Takes a member that must be there.
+fn required(data: &mut Value, name: &str) -> Result<String, Problem> {
+    take(data, name)?.ok_or_else(|| Problem::field(name, "is required"))
 }
 
 /// Takes a member that must be a text.

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rand::RngCore as _;
 
+use crate::auth;
 use crate::config::{Config, Secret};
 use crate::embedded::{self, Durability, Postgres, Settings};
 
@@ -24,6 +24,19 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     /// Held for its end.
     server: Option<Postgres>,
+}
+
+impl Prepared {
+    /// In a few words, for people.
+    pub(super) fn describe(&self) -> String {
+        match &self.server {
+            Some(server) => format!(
+                "PostgreSQL {} of its own, commits wait for the disk",
+                server.server_version()
+            ),
+            None => "the PostgreSQL that is configured".to_owned(),
+        }
+    }
 }
 
 impl Drop for Prepared {
@@ -82,6 +95,18 @@ pub(super) fn prepare(mut config: Config, share: Share) -> anyhow::Result<Prepar
     Ok(Prepared { config, server })
 }
 
+/// Finds the configured database, or starts a new one that is removed with [`Prepared`]. Its
+/// commits wait for the disk all the same: what is measured on it is honest.
+pub(super) fn for_one_run(mut config: Config) -> anyhow::Result<Prepared> {
+    if !config.database.url.0.is_empty() || !config.embedded.data_dir.is_empty() {
+        return prepare(config, Share::No);
+    }
+    let server = Postgres::temporary(&settings(&config, Durability::Durable))
+        .context("starting a private PostgreSQL")?;
+    config.database.url = Secret(server.url("postgres"));
+    Ok(Prepared { config, server: Some(server) })
+}
+
 /// The secret kept with the private server, drawn when there is none.
 fn secret(path: &Path) -> anyhow::Result<String> {
     if let Ok(secret) = fs::read_to_string(path)
@@ -89,9 +114,7 @@ fn secret(path: &Path) -> anyhow::Result<String> {
     {
         return Ok(secret);
     }
-    let mut bits = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bits);
-    let secret: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+    let secret = auth::new_secret();
     write_private(path, &secret)?;
     Ok(secret)
 }

@@ -27,17 +27,12 @@ pub(super) fn serve(config: Config) -> anyhow::Result<ExitCode> {
             error = app.supervise() => Some(error),
             () = asked_to_stop() => None,
         };
-        match ended {
-            // The rest may still write what it has taken.
-            Some(error) => {
-                tracing::error!(%error, "the process ends");
-                Err(error.into())
-            }
-            None => {
-                app.stop().await;
-                Ok(ExitCode::SUCCESS)
-            }
+        if let Some(error) = ended {
+            tracing::error!(%error, "the process ends");
+            return Err(error.into());
         }
+        app.stop().await;
+        Ok(ExitCode::SUCCESS)
     })?;
     drop(prepared);
     result

@@ -77,7 +77,8 @@ impl Feed {
             match lost {
                 Ok(()) => tracing::warn!(?pause, "the listening connection was lost"),
                 Err(error) => {
-                    tracing::warn!(%error, cause = ?std::error::Error::source(&error), ?pause, "the log cannot be heard")
+                    let cause = std::error::Error::source(&error);
+                    tracing::warn!(%error, ?cause, ?pause, "the log cannot be heard");
                 }
             }
             tokio::time::sleep(pause).await;

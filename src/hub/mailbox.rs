@@ -16,8 +16,8 @@ const FRAMES_PER_WRITE: usize = 64;
 
 /// One session's socket and the frames waiting for it, oldest first.
 ///
-/// Invariants: `bytes` is what is yet to be written of `frames`; once `ended` is set it stays
-/// set, and only the close frame is queued after it.
+/// Invariants: `bytes` is what is yet to be written of `frames`, and `answers` is no more; once
+/// `ended` is set it stays set, and only the close frame is queued after it.
 ///
 /// The limit is for publications: a snapshot longer than it says nothing about its reader. It
 /// is bytes rather than frames because memory is what a stalled phone costs us.
@@ -43,7 +43,7 @@ struct Queue {
     /// Bytes of the first frame that the kernel has taken.
     written: usize,
     bytes: usize,
-    /// Bytes of them, at most, that answer commands. They have a bound of their own.
+    /// How many of `bytes` answers may account for: never more than all of them.
     answers: usize,
 }
 
@@ -113,6 +113,8 @@ impl Mailbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
+        // An answer on its way says nothing about its reader: a snapshot alone may be larger than
+        // the limit, and whoever was ended for it would ask for it again.
         if queue.published() + frame.len() > self.limit {
             drop(queue);
             self.end(Disconnect::SLOW);
@@ -156,7 +158,7 @@ impl Mailbox {
             let keep = usize::from(queue.written > 0);
             queue.frames.truncate(keep);
             queue.bytes = queue.frames.front().map_or(0, |first| first.len() - queue.written);
-            queue.answers = queue.answers.min(queue.bytes);
+            queue.answers = 0;
         }
         queue.push(close_frame(disconnect.code, disconnect.reason));
         self.wake.notify_one();
@@ -214,33 +216,77 @@ impl Mailbox {
 
     /// Writes whenever the socket takes something again, until the session has ended or the
     /// socket is gone. The session's own task runs this.
-    pub async fn run(&self) {
-        while !self.broken.get() && self.ended.get().is_none() {
+    pub async fn serve(&self) {
+        while self.ended.get().is_none() && !self.broken.get() {
             if self.is_empty() {
                 self.wake.notified().await;
-                continue;
-            }
-            // Woken for a full socket, or by an answer whose flush was cut short. A socket may
-            // stay full for ever, so the end is heard here too.
-            tokio::select! {
-                () = self.wake.notified() => {}
-                ready = self.stream.writable() => self.write_on(ready),
+            } else {
+                tokio::select! {
+                    // Ended, while the socket takes nothing.
+                    () = self.wake.notified() => {}
+                    () = self.write_on() => {}
+                }
             }
         }
     }
 
-    /// Writes what still waits once the session has ended, unless the socket goes first.
+    /// Writes all that waits, the close frame last; until then, or until the socket is gone.
     pub async fn finish(&self) {
-        while !self.broken.get() && !self.is_empty() {
-            self.write_on(self.stream.writable().await);
+        while !self.is_empty() && !self.broken.get() {
+            self.write_on().await;
         }
     }
 
-    fn write_on(&self, ready: io::Result<()>) {
-        match ready.and_then(|()| self.try_write()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_gone) => self.broken.set(true),
+    async fn write_on(&self) {
+        let written = match self.stream.writable().await {
+            Ok(()) => self.try_write(),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            self.broken.set(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    const LIMIT: usize = 16_384;
+    /// More than the kernel takes before the peer reads.
+    const SNAPSHOT: usize = 16 * 1_024 * 1_024;
+
+    async fn pair() -> (Mailbox, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (Mailbox::new(stream, LIMIT), peer)
+    }
+
+    #[actix_web::test]
+    async fn an_answer_on_its_way_does_not_make_its_reader_slow() {
+        let (mailbox, mut peer) = pair().await;
+        mailbox.answer(Bytes::from(vec![b'a'; SNAPSHOT]));
+        mailbox.flush();
+        assert!(mailbox.push(Bytes::from_static(b"event")), "{:?}", mailbox.ended());
+        let mut heard = vec![0; SNAPSHOT + 5];
+        let ((), read) = tokio::join!(mailbox.finish(), peer.read_exact(&mut heard));
+        read.unwrap();
+        assert!(heard.ends_with(b"aevent"));
+    }
+
+    #[actix_web::test]
+    async fn publications_behind_an_answer_keep_their_bound() {
+        let (mailbox, _peer) = pair().await;
+        mailbox.answer(Bytes::from(vec![b'a'; SNAPSHOT]));
+        mailbox.flush();
+        let event = || Bytes::from(vec![b'e'; LIMIT / 4]);
+        assert!((0..4).all(|_| mailbox.push(event())));
+        assert!(!mailbox.push(event()));
+        assert_eq!(mailbox.ended(), Some(Disconnect::SLOW));
     }
 }

@@ -6,38 +6,46 @@
 //! overlap until there. Locks are taken in one order everywhere (orders, couriers, stores, new
 //! external ids, keys, head; each ascending), so writers cannot deadlock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
-use serde_json::json;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::change::{Change, IdempotencyKey, Outcome, Target};
+use super::change::{Change, Outcome, Target};
+use super::judge::{Room, Writes, key_scope};
 use super::log::unsigned;
-use super::record::{DriverRecord, EventRecord, OrderRecord, StoreRecord};
+use super::record::{DriverRecord, OrderRecord, StoreRecord};
 use super::{Error, statement};
 use crate::domain::{
-    Actor, Command, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement, Order, OrderId,
-    Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _, place,
+    Command, Driver, DriverId, Order, Status, Store, TenantId, TenantRules, Word as _,
 };
-use crate::view::{Sheet, fact_data};
 
 /// How a batch failed.
 #[derive(Debug)]
 pub(super) enum BatchError {
     /// Nothing was committed.
     Failed(Error),
-    /// The connection was lost while committing: these are the outcomes if it did commit, and
-    /// the transaction that tells.
-    Unknown {
-        /// The transaction's id, as `pg_xact_status` takes it.
-        xid: String,
-        /// One for each change.
-        outcomes: Vec<Outcome>,
-    },
+    /// The connection was lost while committing: these are the outcomes if it did commit, one for
+    /// each change, and what tells whether it did.
+    Unknown(Trace, Vec<Outcome>),
+}
+
+/// What a batch leaves behind if it commits.
+///
+/// The transaction's id alone does not tell: a crash of the server forgets ids whose writes it
+/// had not yet synced, and gives them out again, so that another transaction's commit would pass
+/// for ours. The event was drawn by us and is nobody else's.
+#[derive(Debug, Clone)]
+pub(super) struct Trace {
+    /// The transaction's id, as `pg_xact_status` takes it.
+    pub(super) xid: String,
+    /// A position before all of the batch's events.
+    pub(super) after: i64,
+    /// One of its events; absent when it has none.
+    pub(super) event: Option<Uuid>,
 }
 
 impl From<Error> for BatchError {
@@ -59,41 +67,6 @@ pub(super) struct Committed {
     pub(super) last: Option<u64>,
 }
 
-/// What the changes concern, as read under lock, and as it becomes while they are judged.
-#[derive(Debug, Default)]
-struct Room {
-    now: Timestamp,
-    orders: HashMap<OrderId, Order>,
-    placed: HashMap<(TenantId, String), (Order, Vec<u8>)>,
-    stores: HashMap<StoreId, (Store, TenantRules)>,
-    drivers: HashMap<DriverId, (Driver, i64)>,
-    keys: HashMap<(TenantId, String, String), (Vec<u8>, Order)>,
-}
-
-/// What is to be written.
-#[derive(Debug, Default)]
-struct Writes {
-    inserted: Vec<OrderRecord>,
-    request_hashes: Vec<Vec<u8>>,
-    updated: Vec<OrderRecord>,
-    closed: Vec<bool>,
-    events: Vec<EventRecord>,
-    duties: Vec<(DriverId, Duty)>,
-    pauses: Vec<(StoreId, Option<Timestamp>)>,
-    keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
-}
-
-impl Writes {
-    const fn is_empty(&self) -> bool {
-        self.inserted.is_empty() && self.updated.is_empty() && self.events.is_empty()
-    }
-}
-
-/// Role and identity: what an Idempotency-Key belongs to.
-pub(super) fn key_scope(change: &Change) -> String {
-    format!("{}:{}", change.by.role.word(), change.by.id)
-}
-
 /// Runs one batch in one transaction. No two changes may concern the same order, external id,
 /// courier's duty, store's pause or key.
 pub(super) async fn run_batch(
@@ -111,7 +84,7 @@ pub(super) async fn run_batch(
 }
 
 async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, BatchError> {
-    let (mut room, xid) = lock_and_read(client, changes).await?;
+    let (mut room, mut trace) = lock_and_read(client, changes).await?;
     let mut writes = Writes::default();
     let outcomes: Vec<Outcome> =
         changes.iter().map(|change| room.judge(change, &mut writes)).collect();
@@ -119,10 +92,11 @@ async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, Batc
         client.batch_execute("rollback").await?;
         return Ok(Committed { outcomes, last: None });
     }
+    trace.event = writes.events.first().map(|event| event.id);
     match write_and_commit(client, &writes, room.now).await {
         Ok(last) => Ok(Committed { outcomes, last }),
         // The commit may have been carried out and only its answer lost.
-        Err(error) if error.is_disconnect() => Err(BatchError::Unknown { xid, outcomes }),
+        Err(error) if error.is_disconnect() => Err(BatchError::Unknown(trace, outcomes)),
         Err(error) => Err(error.into()),
     }
 }
@@ -155,7 +129,7 @@ impl Step {
 }
 
 /// The first round trip.
-async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, String), BatchError> {
+async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Trace), BatchError> {
     let mut tenants = HashSet::new();
     let (mut orders, mut stores, mut drivers, mut assigned) = (vec![], vec![], vec![], vec![]);
     let mut paused = vec![];
@@ -245,7 +219,8 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, St
         }
     }
     room.complete(client, &tenants).await?;
-    Ok((room, transaction.try_get("xid")?))
+    let (xid, after) = (transaction.try_get("xid")?, transaction.try_get("last")?);
+    Ok((room, Trace { xid, after, event: None }))
 }
 
 fn order_of(row: &Row) -> Result<Order, Error> {
@@ -300,274 +275,6 @@ impl Room {
         )?;
         self.add_parties(&store_rows, &driver_rows)?;
         Ok(())
-    }
-
-    fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
-        let (store, _rules) = self.stores.get(&order.store)?;
-        let driver = order.driver.and_then(|id| self.drivers.get(&id));
-        Some(Box::new(Sheet {
-            order: order.clone(),
-            store: store.clone(),
-            driver: driver.map(|(driver, _active)| driver.clone()),
-        }))
-    }
-
-    fn judge(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
-        if let Some(key) = &change.idempotency {
-            let place = (change.tenant, key_scope(change), key.key.clone());
-            if let Some((hash, order)) = self.keys.get(&place) {
-                return match self.sheet(order) {
-                    Some(sheet) if *hash == key.request_hash => Outcome::Repeated(sheet),
-                    _ => Outcome::Refused(Refusal::IdempotencyKeyReused, None),
-                };
-            }
-        }
-        match &change.target {
-            Target::Place { draft, request_hash } => {
-                self.judge_place(change, draft, request_hash, writes)
-            }
-            Target::Order { id, command } => self.judge_order(change, *id, command, writes),
-            Target::Duty { driver, duty } => self.judge_duty(change, *driver, *duty, writes),
-            Target::Pause { store, until } => self.judge_pause(change, *store, *until, writes),
-        }
-    }
-
-    fn judge_place(
-        &mut self,
-        change: &Change,
-        draft: &crate::domain::Draft,
-        request_hash: &[u8],
-        writes: &mut Writes,
-    ) -> Outcome {
-        if let Some((order, hash)) = self.placed.get(&(change.tenant, draft.external_id.clone())) {
-            let sheet = self.sheet(order);
-            return match sheet {
-                Some(sheet) if hash == request_hash => Outcome::Repeated(sheet),
-                sheet => Outcome::Refused(Refusal::ExternalIdConflict, sheet),
-            };
-        }
-        let Some((store, rules)) =
-            self.stores.get(&draft.store).filter(|(store, _)| store.tenant == change.tenant)
-        else {
-            let detail = "no such store".to_owned();
-            return Outcome::Refused(Refusal::Validation { field: "store", detail }, None);
-        };
-        let facts = self.facts(change, store, *rules, None);
-        match place(draft.clone(), &change.by, &facts) {
-            Err(refusal) => Outcome::Refused(refusal, None),
-            Ok((mut order, events)) => {
-                let Some(mut sheet) = self.sheet(&order) else {
-                    return Outcome::Refused(Refusal::NotFound, None);
-                };
-                writes.add_events(change, &sheet, &events, self.now);
-                // T4: such a store's answer is known, so its tablet never rings.
-                if store.auto_accept && order.status == Status::Placed {
-                    let accept = Command::Accept { prep_min: None };
-                    if let Judgement::Accepted { order: accepted, events } =
-                        order.judge(&accept, &Actor::system(), &facts)
-                    {
-                        order = *accepted;
-                        sheet.order = order.clone();
-                        writes.add_events(change, &sheet, &events, self.now);
-                    }
-                }
-                let record = OrderRecord::from(&order);
-                writes.add_key(change, &record);
-                writes.inserted.push(record);
-                writes.request_hashes.push(request_hash.to_vec());
-                self.orders.insert(order.id, order);
-                Outcome::Placed(sheet)
-            }
-        }
-    }
-
-    fn judge_order(
-        &mut self,
-        change: &Change,
-        id: OrderId,
-        command: &Command,
-        writes: &mut Writes,
-    ) -> Outcome {
-        let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
-        let parties = found.and_then(|order| {
-            let (store, rules) = self.stores.get(&order.store)?;
-            Some((order, store, *rules))
-        });
-        let Some((order, store, rules)) = parties else {
-            return Outcome::Refused(Refusal::NotFound, None);
-        };
-        let driver = match command {
-            Command::Assign { driver } => {
-                self.drivers.get(driver).filter(|(driver, _)| driver.tenant == change.tenant)
-            }
-            _ => None,
-        };
-        let facts =
-            self.facts(change, store, rules, driver.map(|(driver, active)| (driver, *active)));
-        match order.judge(command, &change.by, &facts) {
-            Judgement::Repeated => match self.sheet(order) {
-                Some(sheet) => Outcome::Repeated(sheet),
-                None => Outcome::Refused(Refusal::NotFound, None),
-            },
-            Judgement::Refused(refusal) => {
-                let mut order = order.clone();
-                if matches!(refusal, Refusal::PinWrong { .. }) {
-                    // The one thing a refusal writes: the count that ends the guessing.
-                    order.pin_tries += 1;
-                    writes.add_update(&order);
-                    self.orders.insert(id, order.clone());
-                }
-                Outcome::Refused(refusal, self.sheet(&order))
-            }
-            Judgement::Accepted { order, events } => {
-                if let Command::Assign { driver } = command
-                    && let Some((_driver, active)) = self.drivers.get_mut(driver)
-                {
-                    *active += 1;
-                }
-                let Some(sheet) = self.sheet(&order) else {
-                    return Outcome::Refused(Refusal::NotFound, None);
-                };
-                writes.add_events(change, &sheet, &events, self.now);
-                let record = writes.add_update(&order);
-                writes.add_key(change, &record);
-                self.orders.insert(id, *order);
-                Outcome::Changed(sheet)
-            }
-        }
-    }
-
-    fn judge_duty(
-        &mut self,
-        change: &Change,
-        id: DriverId,
-        duty: Duty,
-        writes: &mut Writes,
-    ) -> Outcome {
-        let found = self.drivers.get_mut(&id).filter(|(driver, _)| driver.tenant == change.tenant);
-        let Some((driver, _active)) = found else {
-            return Outcome::Refused(Refusal::NotFound, None);
-        };
-        if driver.duty != duty {
-            driver.duty = duty;
-            writes.duties.push((id, duty));
-            let fact = Fact::DriverDuty { duty };
-            writes.add_event_about(change, self.now, &fact, None, Some(id));
-        }
-        Outcome::Driver(Box::new(driver.clone()))
-    }
-
-    fn judge_pause(
-        &mut self,
-        change: &Change,
-        id: StoreId,
-        until: Option<Timestamp>,
-        writes: &mut Writes,
-    ) -> Outcome {
-        let found = self.stores.get_mut(&id).filter(|(store, _)| store.tenant == change.tenant);
-        let Some((store, _rules)) = found else {
-            return Outcome::Refused(Refusal::NotFound, None);
-        };
-        if until.is_some_and(|until| until <= self.now) {
-            let detail = "must lie in the future".to_owned();
-            return Outcome::Refused(Refusal::Validation { field: "until", detail }, None);
-        }
-        if store.paused_until != until {
-            store.paused_until = until;
-            writes.pauses.push((id, until));
-            let fact = Fact::StorePaused { until };
-            writes.add_event_about(change, self.now, &fact, Some(id), None);
-        }
-        Outcome::Store(Box::new(store.clone()))
-    }
-
-    fn facts<'a>(
-        &self,
-        change: &Change,
-        store: &'a Store,
-        rules: TenantRules,
-        driver: Option<(&'a Driver, i64)>,
-    ) -> Facts<'a> {
-        Facts {
-            now: self.now,
-            rules,
-            store,
-            driver,
-            occurred_at: change.occurred_at,
-            if_match: change.if_match,
-        }
-    }
-}
-
-impl Writes {
-    fn add_events(&mut self, change: &Change, sheet: &Sheet, events: &[Event], now: Timestamp) {
-        let order = &sheet.order;
-        for event in events {
-            let mut data = fact_data(&event.fact, Some(sheet));
-            // Consequences happen by themselves: only what the caller did has a place.
-            if let (Some(place), Some(data)) = (change.place, data.as_object_mut())
-                && event.by == change.by
-            {
-                data.insert("place".to_owned(), json!({"lat": place.lat, "lng": place.lng}));
-            }
-            self.events.push(EventRecord {
-                id: EventId::new().uuid(),
-                tenant_id: order.tenant.uuid(),
-                store_id: Some(order.store.uuid()),
-                order_id: Some(order.id.uuid()),
-                driver_id: event.driver.map(DriverId::uuid),
-                prior_driver_id: event.prior_driver.map(DriverId::uuid),
-                n: Some(event.n),
-                kind: event.fact.kind().to_owned(),
-                actor_role: event.by.role.word().to_owned(),
-                actor_id: event.by.id.clone(),
-                was: Some(event.was.word().to_owned()),
-                status: Some(event.status.word().to_owned()),
-                occurred_at: event.occurred_at,
-                recorded_at: now,
-                data,
-            });
-        }
-    }
-
-    fn add_event_about(
-        &mut self,
-        change: &Change,
-        now: Timestamp,
-        fact: &Fact,
-        store: Option<StoreId>,
-        driver: Option<DriverId>,
-    ) {
-        self.events.push(EventRecord {
-            id: EventId::new().uuid(),
-            tenant_id: change.tenant.uuid(),
-            store_id: store.map(StoreId::uuid),
-            order_id: None,
-            driver_id: driver.map(DriverId::uuid),
-            prior_driver_id: None,
-            n: None,
-            kind: fact.kind().to_owned(),
-            actor_role: change.by.role.word().to_owned(),
-            actor_id: change.by.id.clone(),
-            was: None,
-            status: None,
-            occurred_at: change.occurred_at.filter(|at| *at <= now).unwrap_or(now),
-            recorded_at: now,
-            data: fact_data(fact, None),
-        });
-    }
-
-    fn add_update(&mut self, order: &Order) -> OrderRecord {
-        let record = OrderRecord::from(order);
-        self.updated.push(record.clone());
-        self.closed.push(order.status.is_terminal());
-        record
-    }
-
-    fn add_key(&mut self, change: &Change, record: &OrderRecord) {
-        if let Some(key) = &change.idempotency {
-            self.keys.push((change.tenant, key_scope(change), key.clone(), record.clone()));
-        }
     }
 }
 

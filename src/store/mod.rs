@@ -9,6 +9,7 @@
 mod batch;
 mod change;
 mod connect;
+mod judge;
 mod listen;
 mod log;
 mod migrate;
@@ -123,12 +124,14 @@ impl Database {
         let ear = connect::Ear { bell, down: Arc::clone(&down) };
         let database = Self {
             pool: connect::pool(url, settings.pool_size, "reads", "", settings, None)?,
-            // Array parameters defeat the planner's guess at a custom plan.
+            // Array parameters defeat the planner's guess at a custom plan, and at how many rows they
+            // bring: a batch is small beside its tables, so it is always looked up row by row.
             writing: connect::pool(
                 url,
                 1,
                 "writer",
-                "-c plan_cache_mode=force_generic_plan",
+                "-c plan_cache_mode=force_generic_plan -c enable_hashjoin=off \
+                 -c enable_mergejoin=off",
                 settings,
                 None,
             )?,
@@ -177,3 +180,66 @@ macro_rules! read {
     }};
 }
 use read;
+
+/// Runs one read that is planned for the values at hand, in one round trip.
+///
+/// For statements whose parameters may be null to filter nothing. Left to itself the server
+/// changes, after some requests for rare things, to one plan for any values: it can assume no
+/// filter and no cursor, so it reads a tenant's whole history for every page.
+async fn query_planned(
+    client: &Object,
+    statement: &tokio_postgres::Statement,
+    parameters: &[&(dyn postgres_types::ToSql + Sync)],
+) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    // Sent in this order without waiting in between. In a transaction, so that the setting ends
+    // with it and a pooler keeps the three together.
+    let (begun, rows, ended) = futures::join!(
+        client.batch_execute("begin read only; set local plan_cache_mode = force_custom_plan"),
+        client.query(statement, parameters),
+        client.batch_execute("commit"),
+    );
+    begun?;
+    let rows = rows?;
+    ended?;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use tokio_postgres::{Client, NoTls};
+
+    use crate::embedded::{Durability, Postgres, Settings};
+
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+
+    fn server() -> &'static Postgres {
+        SERVER.get_or_init(|| {
+            Postgres::temporary(&Settings {
+                bin_dir: std::env::var_os("ORDERCAST_POSTGRES_BIN_DIR").map(Into::into),
+                data_dir: None,
+                durability: Durability::ThrowAway,
+                max_connections: 20,
+                shared_buffers_mb: 16,
+            })
+            .unwrap()
+        })
+    }
+
+    async fn connect(url: &str) -> Client {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// A connection to a new and migrated database, and its URL.
+    pub(super) async fn migrated(name: &str) -> (Client, String) {
+        let server = tokio::task::spawn_blocking(server).await.unwrap();
+        let admin = connect(&server.url("postgres")).await;
+        admin.batch_execute(&format!("create database {name}")).await.unwrap();
+        let url = server.url(name);
+        super::migrate(&url).await.unwrap();
+        (connect(&url).await, url)
+    }
+}

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::log::{Scope, unsigned};
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
-use super::{Database, Error, read, statement};
+use super::{Database, Error, query_planned, read, statement};
 use crate::domain::{Driver, DriverId, Leg, Order, OrderId, Status, StoreId, TenantId, Word as _};
 use crate::view::Sheet;
 
@@ -143,13 +143,15 @@ impl Database {
         filter: &OrderFilter,
         limit: u32,
     ) -> Result<OrderPage, Error> {
-        let words = |words: Vec<&'static str>| words;
-        let statuses = filter
+        let statuses: Option<Vec<&str>> =
+            filter.statuses.as_ref().map(|some| some.iter().map(|status| status.word()).collect());
+        let legs: Option<Vec<&str>> =
+            filter.legs.as_ref().map(|some| some.iter().map(|leg| leg.word()).collect());
+        // What is open is found among the open orders, however long the history is.
+        let open = filter
             .statuses
             .as_ref()
-            .map(|statuses| words(statuses.iter().map(|status| status.word()).collect()));
-        let legs =
-            filter.legs.as_ref().map(|legs| words(legs.iter().map(|leg| leg.word()).collect()));
+            .is_some_and(|some| some.iter().all(|status| !status.is_terminal()));
         let tenant = tenant.uuid();
         let store = filter.store.map(StoreId::uuid);
         let driver = filter.driver.map(DriverId::uuid);
@@ -179,8 +181,8 @@ impl Database {
         if let Some(owner) = &owner {
             parameters.push(owner);
         }
-        parameters.push(&rows_wanted);
-        let rows = client.query(&statement, &parameters).await?;
+        parameters.extend([&open as &(dyn postgres_types::ToSql + Sync), &rows_wanted]);
+        let rows = query_planned(&client, &statement, &parameters).await?;
         let mut orders = rows.iter().map(sheet_from_row).collect::<Result<Vec<_>, _>>()?;
         let keep = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = orders.len() > keep;

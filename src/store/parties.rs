@@ -1,7 +1,9 @@
 //! Stores and couriers: seldom written, one statement each, no events.
 
+use postgres_types::ToSql;
+
 use super::record::{DriverRecord, StoreRecord};
-use super::{Database, Error, read};
+use super::{Database, Error, query_planned, read, statement};
 use crate::domain::{Driver, DriverId, Place, Store, StoreId, TenantId};
 
 /// What to change of a store; `None` stays.
@@ -101,14 +103,15 @@ impl Database {
         external_id: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Store>, Error> {
-        let rows = read!(
-            self,
-            LIST_STORES,
+        let client = self.reading().await?;
+        let statement = statement::LIST_STORES.prepare(&client).await?;
+        let parameters: &[&(dyn ToSql + Sync)] = &[
             /* tenant */ &tenant.uuid(),
             /* after */ &after.map(StoreId::uuid),
             /* external_id */ &external_id,
             /* limit */ &i64::from(limit),
-        );
+        ];
+        let rows = query_planned(&client, &statement, parameters).await?;
         rows.iter().map(store_of).collect()
     }
 
@@ -178,14 +181,15 @@ impl Database {
         external_id: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Driver>, Error> {
-        let rows = read!(
-            self,
-            LIST_DRIVERS,
+        let client = self.reading().await?;
+        let statement = statement::LIST_DRIVERS.prepare(&client).await?;
+        let parameters: &[&(dyn ToSql + Sync)] = &[
             /* tenant */ &tenant.uuid(),
             /* after */ &after.map(DriverId::uuid),
             /* external_id */ &external_id,
             /* limit */ &i64::from(limit),
-        );
+        ];
+        let rows = query_planned(&client, &statement, parameters).await?;
         rows.iter().map(driver_of).collect()
     }
 }

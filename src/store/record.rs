@@ -354,3 +354,78 @@ pub(super) fn event_from_row(row: &tokio_postgres::Row) -> Result<LogEvent, supe
         data: row.try_get("data")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use postgres_types::Type;
+
+    use super::*;
+    use crate::store::tests::migrated;
+
+    /// The fields of a record in this file, in order, and whether each may be absent.
+    fn fields(record: &str) -> Vec<(String, bool)> {
+        let source = include_str!("record.rs");
+        let opening = format!("#[postgres(name = \"{record}\")]\npub(super) struct ");
+        let (_, body) = source.split_once(&opening).unwrap();
+        let (body, _) = body.split_once("\n}").unwrap();
+        let mut renamed = None;
+        let mut fields = Vec::new();
+        for line in body.lines().skip(1).map(str::trim) {
+            if let Some(name) = line.strip_prefix("#[postgres(name = \"") {
+                renamed = Some(name.trim_end_matches("\")]").to_owned());
+                continue;
+            }
+            let line = line.strip_prefix("pub(super) ").unwrap_or(line);
+            let (name, kind) = line.split_once(": ").unwrap();
+            let name = renamed.take().unwrap_or_else(|| name.to_owned());
+            fields.push((name, kind.starts_with("Option<")));
+        }
+        fields
+    }
+
+    #[tokio::test]
+    async fn each_record_is_the_schemas_composite_type() {
+        let (client, _url) = migrated("records").await;
+        let from = |kind: &Type| match kind.name() {
+            "store_record" => <StoreRecord as FromSql<'_>>::accepts(kind),
+            "driver_record" => <DriverRecord as FromSql<'_>>::accepts(kind),
+            "order_record" => <OrderRecord as FromSql<'_>>::accepts(kind),
+            // Written only.
+            _ => true,
+        };
+        let to = |kind: &Type| match kind.name() {
+            "store_record" => <StoreRecord as ToSql>::accepts(kind),
+            "driver_record" => <DriverRecord as ToSql>::accepts(kind),
+            "order_record" => <OrderRecord as ToSql>::accepts(kind),
+            _ => <EventRecord as ToSql>::accepts(kind),
+        };
+        for (record, table) in [
+            ("store_record", "stores"),
+            ("driver_record", "drivers"),
+            ("order_record", "orders"),
+            ("event_record", "events"),
+        ] {
+            let sql = format!("select null::{record}");
+            let statement = client.prepare(&sql).await.unwrap();
+            let kind = statement.columns()[0].type_();
+            assert!(from(kind) && to(kind), "{record} is not {kind:?}");
+
+            let sql = "select attname::text, not attnotnull from pg_attribute \
+                       where attrelid = $1::text::regclass and attnum > 0 order by attnum";
+            let attributes = async |relation: &str| -> Vec<(String, bool)> {
+                let rows = client.query(sql, &[&relation]).await.unwrap();
+                rows.iter().map(|row| (row.try_get(0).unwrap(), row.try_get(1).unwrap())).collect()
+            };
+            // Of a composite type every attribute may be null: what may, the table says.
+            let columns: BTreeMap<String, bool> = attributes(table).await.into_iter().collect();
+            let wanted: Vec<(String, bool)> = attributes(record)
+                .await
+                .into_iter()
+                .map(|(name, _)| (name.clone(), columns[&name]))
+                .collect();
+            assert_eq!(fields(record), wanted, "{record}, and its nullable columns in {table}");
+        }
+    }
+}

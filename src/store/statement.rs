@@ -43,6 +43,7 @@ statements! {
     DELETE_IDEMPOTENCY_KEYS "delete_idempotency_keys"
     FIND_CREDENTIAL "find_credential"
     FIND_DRIVER "find_driver"
+    FIND_EVENT "find_event"
     FIND_IDEMPOTENCY_KEYS "find_idempotency_keys"
     FIND_ORDER "find_order"
     FIND_PLACED_ORDERS "find_placed_orders"

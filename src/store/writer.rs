@@ -14,8 +14,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::batch::{BatchError, key_scope, run_batch};
+use super::batch::{BatchError, Trace, run_batch};
 use super::change::{Change, Outcome, Target, WriteError};
+use super::judge::key_scope;
 use super::{Database, Error, statement};
 use crate::domain::{DriverId, OrderId, StoreId, TenantId};
 
@@ -68,6 +69,11 @@ impl Writer {
         self.jobs.try_send(Job { change, answer }).map_err(|_full| WriteError::Overloaded)?;
         // The writer answers every job it takes; it drops one only by ending.
         answered.await.unwrap_or(Err(WriteError::Unknown))
+    }
+
+    /// How many changes wait for a batch to take them.
+    pub fn queued(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
     }
 }
 
@@ -185,41 +191,94 @@ async fn try_write(
             Ok(committed.outcomes)
         }
         Err(BatchError::Failed(error)) => Err(failed(error)),
-        Err(BatchError::Unknown { xid, outcomes }) => {
+        Err(BatchError::Unknown(trace, outcomes)) => {
             drop(client);
-            resolve(database, &xid, outcomes).await
+            resolve(database, &trace, outcomes).await
         }
     }
 }
 
-/// Asks the database whether the transaction committed.
+/// Asks the database whether the batch committed.
 async fn resolve(
     database: &Database,
-    xid: &str,
+    trace: &Trace,
     outcomes: Vec<Outcome>,
 ) -> Result<Vec<Outcome>, (Error, WriteError)> {
     let until = Instant::now() + RESOLVE_FOR;
     loop {
-        let status = transaction_status(database, xid).await;
-        match &status {
-            Ok(Some(status)) if status == "committed" => return Ok(outcomes),
-            Ok(Some(status)) if status == "aborted" => {
-                return Err((Error::Busy, WriteError::Failed));
-            }
+        let committed = has_committed(database, trace).await;
+        match &committed {
+            Ok(Some(true)) => return Ok(outcomes),
+            Ok(Some(false)) => return Err((Error::Busy, WriteError::Failed)),
             // Still under way, or the server is not back yet.
-            Ok(_) | Err(_) if Instant::now() < until => sleep(RESOLVE_PAUSE).await,
-            Ok(_) => return Err((Error::Busy, WriteError::Unknown)),
+            Ok(None) | Err(_) if Instant::now() < until => sleep(RESOLVE_PAUSE).await,
+            Ok(None) => return Err((Error::Busy, WriteError::Unknown)),
             Err(_) => {
-                let error = status.err().unwrap_or(Error::Busy);
+                let error = committed.err().unwrap_or(Error::Busy);
                 return Err((error, WriteError::Unknown));
             }
         }
     }
 }
 
-async fn transaction_status(database: &Database, xid: &str) -> Result<Option<String>, Error> {
+/// Whether the batch committed; `None` while that is not decided.
+async fn has_committed(database: &Database, trace: &Trace) -> Result<Option<bool>, Error> {
     let client = database.writing.get().await?;
     let statement = statement::FIND_TRANSACTION_STATUS.prepare(&client).await?;
-    let row = client.query_one(&statement, &[/* xid */ &xid]).await?;
-    Ok(row.try_get("status")?)
+    let row = client.query_one(&statement, &[/* xid */ &trace.xid]).await?;
+    let status: Option<&str> = row.try_get("status")?;
+    match (status, trace.event) {
+        (Some("aborted"), _) => Ok(Some(false)),
+        // Nothing but a refusal's count of tries hangs on a batch without events.
+        (Some("committed"), None) => Ok(Some(true)),
+        (Some("committed"), Some(event)) => {
+            // A statement of its own: it sees all that had committed when the first one ended.
+            let statement = statement::FIND_EVENT.prepare(&client).await?;
+            let rows =
+                client.query(&statement, &[/* after */ &trace.after, /* id */ &event]).await?;
+            Ok(Some(!rows.is_empty()))
+        }
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::{Config, Overrides, Secret};
+    use crate::store::tests::migrated;
+
+    #[tokio::test]
+    async fn a_lost_commit_is_told_by_its_event_and_not_by_a_number_given_out_again() {
+        let (client, url) = migrated("resolving").await;
+        let mut config = Config::load(None, &Overrides::default()).unwrap();
+        config.database.url = Secret(url);
+        let (database, _listening) = Database::new(&config.database).unwrap();
+
+        let event = Uuid::from_u128(7);
+        let append = format!(
+            "insert into events (position, id, tenant_id, type, actor_role, actor_id, \
+             occurred_at, recorded_at, data) values (1, '{event}', '{event}', 'x', 'ops', 'x', \
+             now(), now(), '{{}}') returning pg_current_xact_id()::text"
+        );
+        let xid: String = client.query_one(&append, &[]).await.unwrap().try_get(0).unwrap();
+        let ours = Trace { xid, after: 0, event: Some(event) };
+        assert_eq!(has_committed(&database, &ours).await.unwrap(), Some(true));
+        // A crash forgot our transaction, and another one got its number.
+        let lost = Trace { event: Some(Uuid::from_u128(8)), ..ours.clone() };
+        assert_eq!(has_committed(&database, &lost).await.unwrap(), Some(false));
+        // The same, and nobody got it yet.
+        let lost = Trace { xid: "1000000".to_owned(), ..ours.clone() };
+        assert_eq!(has_committed(&database, &lost).await.unwrap(), Some(false));
+
+        client.batch_execute("begin").await.unwrap();
+        let open = "select pg_current_xact_id()::text";
+        let xid: String = client.query_one(open, &[]).await.unwrap().try_get(0).unwrap();
+        let open = Trace { xid, after: 1, event: None };
+        assert_eq!(has_committed(&database, &open).await.unwrap(), None);
+        client.batch_execute("rollback").await.unwrap();
+        assert_eq!(has_committed(&database, &open).await.unwrap(), Some(false));
+    }
 }

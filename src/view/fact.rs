@@ -30,7 +30,9 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put(&mut data, "prep_min", *prep_min);
             put_time(&mut data, "ready_eta", Some(*ready_eta));
         }
-        Fact::Rejected { reason } | Fact::Cancelled { reason } => put_reason(&mut data, reason),
+        Fact::Rejected { reason }
+        | Fact::Cancelled { reason }
+        | Fact::CourierUnassigned { reason } => put_reason(&mut data, reason),
         Fact::Preparing { ready_eta } | Fact::Ready { ready_eta } | Fact::Unready { ready_eta } => {
             put_time(&mut data, "ready_eta", Some(*ready_eta));
         }
@@ -57,6 +59,10 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::Redelivery { attempt, dropoff_eta } => {
             put(&mut data, "attempt", *attempt);
             put_time(&mut data, "dropoff_eta", *dropoff_eta);
+            if let Some(sheet) = sheet {
+                put_time(&mut data, "lo", sheet.order.dropoff_eta_lo);
+                put_time(&mut data, "hi", sheet.order.dropoff_eta_hi);
+            }
         }
         Fact::Updated { note, dropoff, window, meta } => {
             let changed =
@@ -70,7 +76,6 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::CourierAssigned { pickup_eta } | Fact::CourierChanged { pickup_eta } => {
             put_assignment(&mut data, *pickup_eta, sheet);
         }
-        Fact::CourierUnassigned { reason } => put_reason(&mut data, reason),
         Fact::DriverDuty { duty } => put_word(&mut data, "duty", *duty),
         Fact::StorePaused { until } => match until {
             Some(until) => put_time(&mut data, "until", Some(*until)),

@@ -1,6 +1,6 @@
 //! What each audience sees: the one place where fields are shown, shortened or left out.
 //!
-//! Everything that leaves ordercast about an order goes through [`order`] (as it stands) or
+//! Everything that leaves ordercast about an order goes through [`order()`] (as it stands) or
 //! [`LogEvent::render`] (as it changed), for one [`Audience`]. Both are pure: what a subscriber
 //! hears live, and what it recovers from the log a day later, are the same bytes.
 //!
@@ -14,7 +14,7 @@ mod party;
 
 pub use event::LogEvent;
 pub use fact::fact_data;
-pub use order::{full_order, order};
+pub use order::{Moment, full_order, order};
 pub use party::{driver, store};
 
 use crate::domain::{Driver, Order, Store, Word};

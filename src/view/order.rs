@@ -12,7 +12,7 @@ use crate::domain::{Fulfilment, Leg, Order, ReasonCode, Status, Word as _};
 /// The order for one audience.
 pub fn order(sheet: &Sheet, audience: Audience) -> Value {
     let mut view = full_order(sheet);
-    trim_order(&mut view, audience);
+    trim_order(&mut view, audience, Moment::AsItSays);
     Value::Object(view)
 }
 
@@ -112,28 +112,34 @@ fn stamps(order: &Order) -> Map<String, Value> {
 /// The steps a customer follows, each passed one with its time; the last is where it stands.
 fn steps(order: &Order) -> Value {
     let at = order.stamps;
-    let delivery = order.fulfilment != Fulfilment::Collection;
-    let mut passed = vec![("received", Some(at.created))];
-    passed.push(("preparing", at.preparing.or(at.accepted)));
-    if delivery {
-        passed.push(("on_the_way", at.picked_up));
-        passed.push(("arriving", at.at_door));
-        passed.push(("delivered", at.delivered));
-    } else {
+    // A second attempt takes back the door and the return of the first.
+    let at_door = at.at_door.filter(|door| at.picked_up.is_none_or(|left| *door >= left));
+    let returning = at
+        .returning
+        .filter(|_| matches!(order.status, Status::Returning | Status::Returned | Status::Failed));
+    let mut passed =
+        vec![("received", Some(at.created)), ("preparing", at.preparing.or(at.accepted))];
+    if order.fulfilment == Fulfilment::Collection {
         passed.push(("ready", at.ready));
         passed.push(("collected", at.delivered));
+    } else {
+        passed.push(("on_the_way", at.picked_up));
+        passed.push(("arriving", at_door));
+        passed.push(("delivered", at.delivered));
     }
     passed.extend([
         ("rejected", at.rejected),
         ("cancelled", at.cancelled),
         ("failed", at.failed),
-        ("returning", at.returning),
+        ("returning", returning),
         ("returned", at.returned),
     ]);
-    passed
-        .into_iter()
-        .filter_map(|(step, at)| at.map(|at| json!({"step": step, "at": super::stamp(at)})))
-        .collect()
+    let mut passed: Vec<_> =
+        passed.into_iter().filter_map(|(step, at)| at.map(|at| (at, step))).collect();
+    // Stable: steps of one moment stay in the order above.
+    passed.sort_by_key(|(at, _step)| *at);
+    let step = |(at, step): (_, &str)| json!({"step": step, "at": super::stamp(at)});
+    passed.into_iter().map(step).collect()
 }
 
 /// Codes that are nobody's business outside; customers read `other` instead.
@@ -150,13 +156,23 @@ fn public_code(code: &str) -> &str {
     }
 }
 
+/// Where the order of a view stands when it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Where the view says: it is shown as it is, or as it was heard at the time.
+    AsItSays,
+    /// Over by now: what a party needed to do its work is not shown to it any more.
+    Closed,
+}
+
 /// Takes from a full view what `audience` may not see.
-pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience) {
+pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, standing: Moment) {
     let word = |key: &str| view.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let status = Status::find(&word("status"));
     let leg = Leg::find(&word("leg")).unwrap_or(Leg::None);
     let store_delivery = word("fulfilment") == Fulfilment::StoreDelivery.word();
-    let closed = status.is_ok_and(Status::is_terminal);
+    let closed = standing == Moment::Closed || status.is_ok_and(Status::is_terminal);
+    let leg = if closed { Leg::Closed } else { leg };
     if audience != Audience::Customer {
         view.remove("pin");
         view.remove("steps");

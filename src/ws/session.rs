@@ -109,7 +109,7 @@ impl Session {
         let end = tokio::select! {
             biased;
             end = self.read(&mut decoder, &early) => end,
-            () = self.mailbox.run() => match self.mailbox.ended() {
+            () = self.mailbox.serve() => match self.mailbox.ended() {
                 Some(disconnect) => End::Ours(disconnect),
                 None => End::Theirs(None),
             },
@@ -312,11 +312,12 @@ impl Session {
         let patience = self.api.config.socket.reply_timeout_ms.get();
         match timeout(patience, asked).await {
             Ok(Ok(principal)) => Ok(principal),
-            Ok(Err(problem)) => Err(match problem.code {
-                ProblemCode::TokenExpired => Some(ErrorCode::TOKEN_EXPIRED),
-                ProblemCode::Overloaded | ProblemCode::Internal => Some(ErrorCode::INTERNAL),
-                _ => None,
-            }),
+            Ok(Err(problem)) if problem.code == ProblemCode::TokenExpired => {
+                Err(Some(ErrorCode::TOKEN_EXPIRED))
+            }
+            Ok(Err(problem)) if problem.code == ProblemCode::Unauthenticated => Err(None),
+            // Ours to mend: the token may be good.
+            Ok(Err(_)) => Err(Some(ErrorCode::INTERNAL)),
             Err(_late) => Err(Some(ErrorCode::INTERNAL)),
         }
     }

@@ -100,12 +100,9 @@ where
         out.extend_from_slice(&body);
     }
     parts.io.write_all(&out).await.ok()?;
-    let mark = match mark {
-        Some(mark) => mark,
-        None => {
-            parts.io.shutdown().await.ok()?;
-            return None;
-        }
+    let Some(mark) = mark else {
+        parts.io.shutdown().await.ok()?;
+        return None;
     };
     // What the client sent right behind its handshake has been read already.
     Some((parts.io, mark, parts.read_buf))

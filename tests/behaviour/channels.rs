@@ -227,7 +227,7 @@ async fn a_dispatcher_hears_only_what_passes_the_filter() {
     }
     let ops = city.platform.with_token(&token);
     city.act(&ops, &theirs, "unready", json!({})).await;
-    city.platform.put(&format!("/v1/stores/{}/pause", other_store), json!({"until": null})).await;
+    city.platform.put(&format!("/v1/stores/{other_store}/pause"), json!({"until": null})).await;
     city.act(&city.platform, &mine, "cancel", json!({"reason": "duplicate"})).await;
 
     for kind in ["order.accepted", "order.preparing", "order.ready", "order.cancelled"] {

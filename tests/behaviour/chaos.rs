@@ -56,10 +56,8 @@ async fn in_any_chaos_every_subscriber_hears_every_event_once_in_order_and_ends_
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => rand::rng().random(),
     };
-    #[expect(clippy::print_stderr, reason = "shown when the test fails, to repeat it")]
-    {
-        eprintln!("ORDERCAST_CHAOS_SEED={seed}");
-    }
+    // Shown when the test fails, to repeat it.
+    eprintln!("ORDERCAST_CHAOS_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let database = Scratch::create().await;
     let (one, two) = (Process::serve(&database).await, Process::serve(&database).await);
@@ -317,7 +315,7 @@ async fn cut_listeners(
         let terminate = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                          where datname = current_database() and application_name = 'ordercast feed'";
         let row = client.query_one(terminate, &[]).await.unwrap();
-        cut += row.get::<_, i64>(0);
+        cut += row.try_get::<_, i64>(0).unwrap();
     }
 }
 
@@ -329,7 +327,7 @@ async fn read_log(database: &Scratch) -> Vec<Logged> {
     let log: Vec<_> = rows
         .iter()
         .map(|row| Logged {
-            position: row.get::<_, i64>(0).cast_unsigned(),
+            position: row.try_get::<_, i64>(0).unwrap().cast_unsigned(),
             store: row.get(1),
             order: row.get(2),
             driver: row.get(3),

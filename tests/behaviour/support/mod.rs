@@ -3,6 +3,7 @@
 mod city;
 mod database;
 mod follower;
+mod log;
 mod phone;
 mod process;
 pub mod raw;
@@ -11,6 +12,7 @@ mod rest;
 pub use city::{City, merged};
 pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
+pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use raw::{Raw, UPGRADE, client_frame};
@@ -36,14 +38,9 @@ pub struct Server {
 
 /// The default settings, for `database`.
 pub fn config(database: &Scratch) -> Config {
-    let overrides = Overrides {
-        port: Some(0),
-        host: Some("127.0.0.1".to_owned()),
-        database_url: Some(database.url.clone()),
-        data_dir: None,
-    };
-    // A configuration with a database of its own needs a secret; the environment gives none.
-    let mut config = Config::load(None, &Overrides { database_url: None, ..overrides }).unwrap();
+    let overrides =
+        Overrides { host: Some("127.0.0.1".to_owned()), port: Some(0), ..Overrides::default() };
+    let mut config = Config::load(None, &overrides).unwrap();
     config.database.url = Secret(database.url.clone());
     config.auth.secret = Secret(SECRET.to_owned());
     config.server.workers = 2;

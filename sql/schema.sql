@@ -1,0 +1,377 @@
+-- The data model: what the database holds after all of sql/migrations.
+--
+-- Made from the server's catalogue and compared with it by tests/statements.rs. Do not edit: write
+-- a migration, then run
+--     ORDERCAST_BLESS=1 cargo test --test statements schema
+-- Left out is schema_migrations, which belongs to the library that runs the migrations.
+
+-- One row. Its lock is the order of commits: whoever appends takes it last and holds it until
+-- commit.
+create table log_head (
+    singleton boolean not null default true,
+    -- Drawn when the log was made; part of the epoch.
+    seed text not null,
+    -- The position of the newest committed event; 0 before the first.
+    last bigint not null default 0,
+    constraint log_head_pkey PRIMARY KEY (singleton),
+    constraint log_head_singleton_check CHECK (singleton)
+) with (fillfactor=10, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500);
+
+-- A platform. Tenants never see each other.
+create table tenants (
+    id uuid not null,
+    name text not null,
+    -- Seconds a store may think about a new order.
+    accept_s integer not null default 480,
+    -- The last status in which a customer may cancel.
+    customer_cancel_until text not null default 'placed'::text,
+    -- Whether its orders walk by themselves, for integration tests.
+    robo boolean not null default false,
+    created_at timestamp with time zone not null default now(),
+    constraint tenants_pkey PRIMARY KEY (id),
+    constraint tenants_name_key UNIQUE (name),
+    constraint tenants_accept_s_check CHECK (((accept_s >= 10) AND (accept_s <= 86400)))
+);
+
+-- API keys. The key itself is never stored.
+create table credentials (
+    id uuid not null,
+    tenant_id uuid not null,
+    kind text not null,
+    subject_id text not null,
+    scopes text[] not null default '{}'::text[],
+    -- SHA-256 of the key, which has 256 random bits.
+    hash bytea not null,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    created_at timestamp with time zone not null default now(),
+    constraint credentials_pkey PRIMARY KEY (id),
+    constraint credentials_hash_key UNIQUE (hash),
+    constraint credentials_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+
+-- Who prepares orders.
+create table stores (
+    id uuid not null,
+    tenant_id uuid not null,
+    external_id text not null,
+    name text not null,
+    lat double precision not null,
+    lng double precision not null,
+    -- IANA time zone name.
+    tz text not null,
+    phone text,
+    auto_accept boolean not null default false,
+    default_prep_min integer not null default 20,
+    -- Takes no new orders until then.
+    paused_until timestamp with time zone,
+    last_seen_at timestamp with time zone,
+    created_at timestamp with time zone not null default now(),
+    constraint stores_pkey PRIMARY KEY (id),
+    constraint stores_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
+    constraint stores_default_prep_min_check CHECK (((default_prep_min >= 0) AND (default_prep_min <= 240))),
+    constraint stores_lat_check CHECK (((lat >= ('-90'::integer)::double precision) AND (lat <= (90)::double precision))),
+    constraint stores_lng_check CHECK (((lng >= ('-180'::integer)::double precision) AND (lng <= (180)::double precision))),
+    constraint stores_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+
+-- Couriers.
+create table drivers (
+    id uuid not null,
+    tenant_id uuid not null,
+    external_id text not null,
+    name text not null,
+    display_name text not null,
+    phone text,
+    vehicle_type text not null,
+    vehicle_make text,
+    vehicle_colour text,
+    vehicle_plate text,
+    duty text not null default 'off'::text,
+    -- How many orders it carries at once.
+    capacity integer not null default 2,
+    last_seen_at timestamp with time zone,
+    created_at timestamp with time zone not null default now(),
+    constraint drivers_pkey PRIMARY KEY (id),
+    constraint drivers_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
+    constraint drivers_capacity_check CHECK (((capacity >= 1) AND (capacity <= 50))),
+    constraint drivers_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+
+-- The projection of each order's events, written in the same transaction as they are.
+create table orders (
+    id uuid not null,
+    tenant_id uuid not null,
+    external_id text not null,
+    store_id uuid not null,
+    short_code text not null,
+    fulfilment text not null,
+    status text not null,
+    leg text not null,
+    -- Equals the n of the order's newest event.
+    version bigint not null,
+    -- Set exactly while a courier has the order; kept once closed.
+    driver_id uuid,
+    dropoff_name text,
+    dropoff_phone text,
+    dropoff_address text,
+    dropoff_lat double precision,
+    dropoff_lng double precision,
+    dropoff_notes text,
+    leave_at_door boolean,
+    -- A summary: [{"name":…,"qty":…}].
+    items jsonb not null,
+    note text,
+    window_from timestamp with time zone,
+    window_to timestamp with time zone,
+    prep_min integer,
+    undeliverable_action text not null,
+    proof_photo boolean not null,
+    proof_signature boolean not null,
+    proof_pin boolean not null,
+    -- Four digits that only the customer sees.
+    pin text,
+    pin_tries integer not null,
+    attempt integer not null,
+    created_at timestamp with time zone not null,
+    placed_at timestamp with time zone,
+    accepted_at timestamp with time zone,
+    preparing_at timestamp with time zone,
+    ready_at timestamp with time zone,
+    assigned_at timestamp with time zone,
+    at_store_at timestamp with time zone,
+    picked_up_at timestamp with time zone,
+    at_door_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    rejected_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    returning_at timestamp with time zone,
+    returned_at timestamp with time zone,
+    accept_by timestamp with time zone,
+    release_at timestamp with time zone,
+    ready_eta timestamp with time zone,
+    pickup_eta timestamp with time zone,
+    dropoff_eta timestamp with time zone,
+    dropoff_eta_lo timestamp with time zone,
+    dropoff_eta_hi timestamp with time zone,
+    reason_code text,
+    reason_by text,
+    reason_note text,
+    -- Who asked for the status it is in: tells a repeat from a conflict.
+    status_by_role text not null,
+    status_by_id text not null,
+    -- The platform's own data, at most 4 KB.
+    meta jsonb not null,
+    -- SHA-256 of the request that made it: tells a repeat from a conflict.
+    request_hash bytea not null,
+    -- Equals updated_at once the status is terminal, absent before. Indexed in the place of
+    -- updated_at.
+    closed_at timestamp with time zone,
+    updated_at timestamp with time zone not null,
+    constraint orders_pkey PRIMARY KEY (id),
+    constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
+    constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
+    constraint orders_store_id_fkey FOREIGN KEY (store_id) REFERENCES stores(id),
+    constraint orders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+) with (fillfactor=70);
+CREATE INDEX orders_driver_created ON orders USING btree (driver_id, created_at DESC, id DESC) WHERE (driver_id IS NOT NULL);
+CREATE INDEX orders_driver_open ON orders USING btree (driver_id) WHERE ((closed_at IS NULL) AND (driver_id IS NOT NULL));
+CREATE INDEX orders_store_created ON orders USING btree (store_id, created_at DESC, id DESC);
+CREATE INDEX orders_store_open ON orders USING btree (store_id) WHERE (closed_at IS NULL);
+CREATE INDEX orders_tenant_closed ON orders USING btree (tenant_id, closed_at);
+CREATE INDEX orders_tenant_created ON orders USING btree (tenant_id, created_at DESC, id DESC);
+CREATE INDEX orders_tenant_open ON orders USING btree (tenant_id, created_at, id) WHERE (closed_at IS NULL);
+
+-- The log: the source of truth. Append-only; a position is drawn under the lock of log_head.
+create table events (
+    -- Gapless, and in commit order, over the whole database.
+    position bigint not null,
+    id uuid not null,
+    tenant_id uuid not null,
+    store_id uuid,
+    order_id uuid,
+    -- The courier who has the order after this, or whom it is about.
+    driver_id uuid,
+    -- The courier who has just lost the order.
+    prior_driver_id uuid,
+    -- The order's version after it; absent when it is not about an order.
+    n bigint,
+    type text not null,
+    actor_role text not null,
+    actor_id text not null,
+    -- The order's status before it.
+    was text,
+    -- The order's status after it.
+    status text,
+    occurred_at timestamp with time zone not null,
+    recorded_at timestamp with time zone not null,
+    -- Everything any audience may see of it. json, not jsonb: written once, never looked into.
+    data json not null,
+    constraint events_pkey PRIMARY KEY ("position")
+);
+CREATE INDEX events_driver ON events USING btree (driver_id, "position") WHERE (driver_id IS NOT NULL);
+CREATE INDEX events_order ON events USING btree (order_id, "position") WHERE (order_id IS NOT NULL);
+CREATE INDEX events_prior_driver ON events USING btree (prior_driver_id, "position") WHERE (prior_driver_id IS NOT NULL);
+CREATE INDEX events_store ON events USING btree (store_id, "position") WHERE (store_id IS NOT NULL);
+CREATE INDEX events_tenant ON events USING btree (tenant_id, "position");
+
+-- What was answered to a key, for 24 hours.
+create table idempotency_keys (
+    tenant_id uuid not null,
+    -- Role and identity of the caller: keys of two callers never meet.
+    scope text not null,
+    key text not null,
+    request_hash bytea not null,
+    order_id uuid not null,
+    -- The order's record as it was answered.
+    outcome jsonb,
+    created_at timestamp with time zone not null,
+    constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, scope, key)
+);
+CREATE INDEX idempotency_keys_created ON idempotency_keys USING btree (created_at);
+
+create type store_record as (
+    id uuid,
+    tenant_id uuid,
+    external_id text,
+    name text,
+    lat double precision,
+    lng double precision,
+    tz text,
+    phone text,
+    auto_accept boolean,
+    default_prep_min integer,
+    paused_until timestamp with time zone
+);
+
+create type driver_record as (
+    id uuid,
+    tenant_id uuid,
+    external_id text,
+    name text,
+    display_name text,
+    phone text,
+    vehicle_type text,
+    vehicle_make text,
+    vehicle_colour text,
+    vehicle_plate text,
+    duty text,
+    capacity integer
+);
+
+create type order_record as (
+    id uuid,
+    tenant_id uuid,
+    external_id text,
+    store_id uuid,
+    short_code text,
+    fulfilment text,
+    status text,
+    leg text,
+    version bigint,
+    driver_id uuid,
+    dropoff_name text,
+    dropoff_phone text,
+    dropoff_address text,
+    dropoff_lat double precision,
+    dropoff_lng double precision,
+    dropoff_notes text,
+    leave_at_door boolean,
+    items jsonb,
+    note text,
+    window_from timestamp with time zone,
+    window_to timestamp with time zone,
+    prep_min integer,
+    undeliverable_action text,
+    proof_photo boolean,
+    proof_signature boolean,
+    proof_pin boolean,
+    pin text,
+    pin_tries integer,
+    attempt integer,
+    created_at timestamp with time zone,
+    placed_at timestamp with time zone,
+    accepted_at timestamp with time zone,
+    preparing_at timestamp with time zone,
+    ready_at timestamp with time zone,
+    assigned_at timestamp with time zone,
+    at_store_at timestamp with time zone,
+    picked_up_at timestamp with time zone,
+    at_door_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    rejected_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    failed_at timestamp with time zone,
+    returning_at timestamp with time zone,
+    returned_at timestamp with time zone,
+    accept_by timestamp with time zone,
+    release_at timestamp with time zone,
+    ready_eta timestamp with time zone,
+    pickup_eta timestamp with time zone,
+    dropoff_eta timestamp with time zone,
+    dropoff_eta_lo timestamp with time zone,
+    dropoff_eta_hi timestamp with time zone,
+    reason_code text,
+    reason_by text,
+    reason_note text,
+    status_by_role text,
+    status_by_id text,
+    meta jsonb
+);
+
+-- An event before its position is drawn.
+create type event_record as (
+    id uuid,
+    tenant_id uuid,
+    store_id uuid,
+    order_id uuid,
+    driver_id uuid,
+    prior_driver_id uuid,
+    n bigint,
+    type text,
+    actor_role text,
+    actor_id text,
+    was text,
+    status text,
+    occurred_at timestamp with time zone,
+    recorded_at timestamp with time zone,
+    data json
+);
+
+CREATE OR REPLACE FUNCTION store_record(s stores)
+ RETURNS store_record
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+    select row(s.id, s.tenant_id, s.external_id, s.name, s.lat, s.lng, s.tz, s.phone,
+               s.auto_accept, s.default_prep_min, s.paused_until)::store_record
+$function$;
+
+CREATE OR REPLACE FUNCTION driver_record(d drivers)
+ RETURNS driver_record
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+    select row(d.id, d.tenant_id, d.external_id, d.name, d.display_name, d.phone,
+               d.vehicle_type, d.vehicle_make, d.vehicle_colour, d.vehicle_plate, d.duty,
+               d.capacity)::driver_record
+$function$;
+
+CREATE OR REPLACE FUNCTION order_record(o orders)
+ RETURNS order_record
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment,
+               o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone,
+               o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door,
+               o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action,
+               o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt,
+               o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at,
+               o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at,
+               o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at,
+               o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta,
+               o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note,
+               o.status_by_role, o.status_by_id, o.meta)::order_record
+$function$;

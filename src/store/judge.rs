@@ -1,0 +1,321 @@
+//! Judging: what the changes of one batch come to, decided in memory in batch order.
+//!
+//! The room holds all that the changes concern, as it was read under lock; each change is judged
+//! on what those before it left there. What is to be written is gathered, and written by `batch`.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::change::{Change, IdempotencyKey, Outcome, Target};
+use super::record::{EventRecord, OrderRecord};
+use crate::domain::{
+    Actor, Command, Draft, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement, Order,
+    OrderId, Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _, place,
+};
+use crate::view::{Sheet, fact_data};
+
+/// What the changes concern, as read under lock, and as it becomes while they are judged.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) now: Timestamp,
+    pub(super) orders: HashMap<OrderId, Order>,
+    pub(super) placed: HashMap<(TenantId, String), (Order, Vec<u8>)>,
+    pub(super) stores: HashMap<StoreId, (Store, TenantRules)>,
+    pub(super) drivers: HashMap<DriverId, (Driver, i64)>,
+    pub(super) keys: HashMap<(TenantId, String, String), (Vec<u8>, Order)>,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    pub(super) inserted: Vec<OrderRecord>,
+    pub(super) request_hashes: Vec<Vec<u8>>,
+    pub(super) updated: Vec<OrderRecord>,
+    pub(super) closed: Vec<bool>,
+    pub(super) events: Vec<EventRecord>,
+    pub(super) duties: Vec<(DriverId, Duty)>,
+    pub(super) pauses: Vec<(StoreId, Option<Timestamp>)>,
+    pub(super) keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
+}
+
+impl Writes {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.inserted.is_empty() && self.updated.is_empty() && self.events.is_empty()
+    }
+}
+
+/// Role and identity: what an Idempotency-Key belongs to.
+pub(super) fn key_scope(change: &Change) -> String {
+    format!("{}:{}", change.by.role.word(), change.by.id)
+}
+
+impl Room {
+    fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
+        let (store, _rules) = self.stores.get(&order.store)?;
+        let driver = order.driver.and_then(|id| self.drivers.get(&id));
+        Some(Box::new(Sheet {
+            order: order.clone(),
+            store: store.clone(),
+            driver: driver.map(|(driver, _active)| driver.clone()),
+        }))
+    }
+
+    pub(super) fn judge(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
+        if let Some(key) = &change.idempotency {
+            let place = (change.tenant, key_scope(change), key.key.clone());
+            if let Some((hash, order)) = self.keys.get(&place) {
+                return match self.sheet(order) {
+                    Some(sheet) if *hash == key.request_hash => Outcome::Repeated(sheet),
+                    _ => Outcome::Refused(Refusal::IdempotencyKeyReused, None),
+                };
+            }
+        }
+        match &change.target {
+            Target::Place { draft, request_hash } => {
+                self.judge_place(change, draft, request_hash, writes)
+            }
+            Target::Order { id, command } => self.judge_order(change, *id, command, writes),
+            Target::Duty { driver, duty } => self.judge_duty(change, *driver, *duty, writes),
+            Target::Pause { store, until } => self.judge_pause(change, *store, *until, writes),
+        }
+    }
+
+    fn judge_place(
+        &mut self,
+        change: &Change,
+        draft: &Draft,
+        request_hash: &[u8],
+        writes: &mut Writes,
+    ) -> Outcome {
+        if let Some((order, hash)) = self.placed.get(&(change.tenant, draft.external_id.clone())) {
+            let sheet = self.sheet(order);
+            return match sheet {
+                Some(sheet) if hash == request_hash => Outcome::Repeated(sheet),
+                sheet => Outcome::Refused(Refusal::ExternalIdConflict, sheet),
+            };
+        }
+        let Some((store, rules)) =
+            self.stores.get(&draft.store).filter(|(store, _)| store.tenant == change.tenant)
+        else {
+            let detail = "no such store".to_owned();
+            return Outcome::Refused(Refusal::Validation { field: "store", detail }, None);
+        };
+        let facts = self.facts(change, store, *rules, None);
+        match place(draft.clone(), &change.by, &facts) {
+            Err(refusal) => Outcome::Refused(refusal, None),
+            Ok((mut order, events)) => {
+                let Some(mut sheet) = self.sheet(&order) else {
+                    return Outcome::Refused(Refusal::NotFound, None);
+                };
+                writes.add_events(change, &sheet, &events, self.now);
+                // T4: such a store's answer is known, so its tablet never rings.
+                if store.auto_accept && order.status == Status::Placed {
+                    let accept = Command::Accept { prep_min: None };
+                    if let Judgement::Accepted { order: accepted, events } =
+                        order.judge(&accept, &Actor::system(), &facts)
+                    {
+                        order = *accepted;
+                        sheet.order = order.clone();
+                        writes.add_events(change, &sheet, &events, self.now);
+                    }
+                }
+                let record = OrderRecord::from(&order);
+                writes.add_key(change, &record);
+                writes.inserted.push(record);
+                writes.request_hashes.push(request_hash.to_vec());
+                self.orders.insert(order.id, order);
+                Outcome::Placed(sheet)
+            }
+        }
+    }
+
+    fn judge_order(
+        &mut self,
+        change: &Change,
+        id: OrderId,
+        command: &Command,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
+        let parties = found.and_then(|order| {
+            let (store, rules) = self.stores.get(&order.store)?;
+            Some((order, store, *rules))
+        });
+        let Some((order, store, rules)) = parties else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        let driver = if let Command::Assign { driver } = command {
+            self.drivers.get(driver).filter(|(driver, _)| driver.tenant == change.tenant)
+        } else {
+            None
+        };
+        let facts =
+            self.facts(change, store, rules, driver.map(|(driver, active)| (driver, *active)));
+        match order.judge(command, &change.by, &facts) {
+            Judgement::Repeated => match self.sheet(order) {
+                Some(sheet) => Outcome::Repeated(sheet),
+                None => Outcome::Refused(Refusal::NotFound, None),
+            },
+            Judgement::Refused(refusal) => {
+                let mut order = order.clone();
+                if matches!(refusal, Refusal::PinWrong { .. }) {
+                    // The one thing a refusal writes: the count that ends the guessing.
+                    order.pin_tries += 1;
+                    writes.add_update(&order);
+                    self.orders.insert(id, order.clone());
+                }
+                Outcome::Refused(refusal, self.sheet(&order))
+            }
+            Judgement::Accepted { order, events } => {
+                if let Command::Assign { driver } = command
+                    && let Some((_driver, active)) = self.drivers.get_mut(driver)
+                {
+                    *active += 1;
+                }
+                let Some(sheet) = self.sheet(&order) else {
+                    return Outcome::Refused(Refusal::NotFound, None);
+                };
+                writes.add_events(change, &sheet, &events, self.now);
+                let record = writes.add_update(&order);
+                writes.add_key(change, &record);
+                self.orders.insert(id, *order);
+                Outcome::Changed(sheet)
+            }
+        }
+    }
+
+    fn judge_duty(
+        &mut self,
+        change: &Change,
+        id: DriverId,
+        duty: Duty,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let found = self.drivers.get_mut(&id).filter(|(driver, _)| driver.tenant == change.tenant);
+        let Some((driver, _active)) = found else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        if driver.duty != duty {
+            driver.duty = duty;
+            writes.duties.push((id, duty));
+            let fact = Fact::DriverDuty { duty };
+            writes.add_event_about(change, self.now, &fact, None, Some(id));
+        }
+        Outcome::Driver(Box::new(driver.clone()))
+    }
+
+    fn judge_pause(
+        &mut self,
+        change: &Change,
+        id: StoreId,
+        until: Option<Timestamp>,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let found = self.stores.get_mut(&id).filter(|(store, _)| store.tenant == change.tenant);
+        let Some((store, _rules)) = found else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        if until.is_some_and(|until| until <= self.now) {
+            let detail = "must lie in the future".to_owned();
+            return Outcome::Refused(Refusal::Validation { field: "until", detail }, None);
+        }
+        if store.paused_until != until {
+            store.paused_until = until;
+            writes.pauses.push((id, until));
+            let fact = Fact::StorePaused { until };
+            writes.add_event_about(change, self.now, &fact, Some(id), None);
+        }
+        Outcome::Store(Box::new(store.clone()))
+    }
+
+    fn facts<'a>(
+        &self,
+        change: &Change,
+        store: &'a Store,
+        rules: TenantRules,
+        driver: Option<(&'a Driver, i64)>,
+    ) -> Facts<'a> {
+        Facts {
+            now: self.now,
+            rules,
+            store,
+            driver,
+            occurred_at: change.occurred_at,
+            if_match: change.if_match,
+        }
+    }
+}
+
+impl Writes {
+    fn add_events(&mut self, change: &Change, sheet: &Sheet, events: &[Event], now: Timestamp) {
+        let order = &sheet.order;
+        for event in events {
+            let mut data = fact_data(&event.fact, Some(sheet));
+            // Consequences happen by themselves: only what the caller did has a place.
+            if let (Some(place), Some(data)) = (change.place, data.as_object_mut())
+                && event.by == change.by
+            {
+                data.insert("place".to_owned(), json!({"lat": place.lat, "lng": place.lng}));
+            }
+            self.events.push(EventRecord {
+                id: EventId::new().uuid(),
+                tenant_id: order.tenant.uuid(),
+                store_id: Some(order.store.uuid()),
+                order_id: Some(order.id.uuid()),
+                driver_id: event.driver.map(DriverId::uuid),
+                prior_driver_id: event.prior_driver.map(DriverId::uuid),
+                n: Some(event.n),
+                kind: event.fact.kind().to_owned(),
+                actor_role: event.by.role.word().to_owned(),
+                actor_id: event.by.id.clone(),
+                was: Some(event.was.word().to_owned()),
+                status: Some(event.status.word().to_owned()),
+                occurred_at: event.occurred_at,
+                recorded_at: now,
+                data,
+            });
+        }
+    }
+
+    fn add_event_about(
+        &mut self,
+        change: &Change,
+        now: Timestamp,
+        fact: &Fact,
+        store: Option<StoreId>,
+        driver: Option<DriverId>,
+    ) {
+        self.events.push(EventRecord {
+            id: EventId::new().uuid(),
+            tenant_id: change.tenant.uuid(),
+            store_id: store.map(StoreId::uuid),
+            order_id: None,
+            driver_id: driver.map(DriverId::uuid),
+            prior_driver_id: None,
+            n: None,
+            kind: fact.kind().to_owned(),
+            actor_role: change.by.role.word().to_owned(),
+            actor_id: change.by.id.clone(),
+            was: None,
+            status: None,
+            occurred_at: change.occurred_at.filter(|at| *at <= now).unwrap_or(now),
+            recorded_at: now,
+            data: fact_data(fact, None),
+        });
+    }
+
+    fn add_update(&mut self, order: &Order) -> OrderRecord {
+        let record = OrderRecord::from(order);
+        self.updated.push(record.clone());
+        self.closed.push(order.status.is_terminal());
+        record
+    }
+
+    fn add_key(&mut self, change: &Change, record: &OrderRecord) {
+        if let Some(key) = &change.idempotency {
+            self.keys.push((change.tenant, key_scope(change), key.clone(), record.clone()));
+        }
+    }
+}
