@@ -345,7 +345,7 @@ async fn all_orders(database: &Scratch) -> Vec<String> {
     rows.iter().map(|row| OrderId::from_uuid(row.get(0)).to_string()).collect()
 }
 
-/// DOMAIN.md, section 6: all types written here are for every audience of their channel.
+/// All types written here are for every audience of their channel.
 fn is_on(row: &Logged, channel: &str) -> bool {
     if let Some(id) = channel.strip_prefix("order:") {
         return row.order == Some(id.parse::<OrderId>().unwrap().uuid());

@@ -20,6 +20,7 @@ mod following;
 mod frames;
 mod handing_over;
 mod handshake;
+mod leaks;
 mod listener_outage;
 mod lost_connections;
 mod ordering;

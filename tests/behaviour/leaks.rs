@@ -1,4 +1,4 @@
-//! What reaches a socket, and what never does: every word of DOMAIN.md section 6 that one
+//! What reaches a socket, and what never does: every word that one
 //! audience may not see, looked for in all that its sockets were ever sent.
 
 use serde_json::json;
