@@ -36,3 +36,4 @@ mod tenants;
 mod tokens;
 mod two_processes;
 mod validating;
+mod withheld;
