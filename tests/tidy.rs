@@ -45,10 +45,13 @@ const LONG: &[(&str, &str)] = &[];
 const WIDEST: usize = 110;
 
 /// Tests that may wait for time rather than for a condition, and why.
-const SLEEPERS: &[(&str, &str)] = &[(
-    "tests/behaviour/support/mod.rs",
-    "pauses between two looks at a condition of the database that cannot be awaited",
-)];
+const SLEEPERS: &[(&str, &str)] = &[
+    (
+        "tests/behaviour/support/mod.rs",
+        "pauses between two looks at a condition of the database that cannot be awaited",
+    ),
+    ("tests/behaviour/chaos.rs", "subscribers stay away for as long as chance has it"),
+];
 
 struct Source {
     /// From the root of the repository.
