@@ -274,7 +274,7 @@ mod tests {
         mailbox.flush();
         assert!(mailbox.push(Bytes::from_static(b"event")), "{:?}", mailbox.ended());
         let mut heard = vec![0; SNAPSHOT + 5];
-        let (_, read) = tokio::join!(mailbox.finish(), peer.read_exact(&mut heard));
+        let ((), read) = tokio::join!(mailbox.finish(), peer.read_exact(&mut heard));
         read.unwrap();
         assert!(heard.ends_with(b"aevent"));
     }

@@ -56,10 +56,8 @@ async fn in_any_chaos_every_subscriber_hears_every_event_once_in_order_and_ends_
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => rand::rng().random(),
     };
-    #[expect(clippy::print_stderr, reason = "shown when the test fails, to repeat it")]
-    {
-        eprintln!("ORDERCAST_CHAOS_SEED={seed}");
-    }
+    // Shown when the test fails, to repeat it.
+    eprintln!("ORDERCAST_CHAOS_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
     let database = Scratch::create().await;
     let (one, two) = (Process::serve(&database).await, Process::serve(&database).await);
@@ -347,7 +345,7 @@ async fn all_orders(database: &Scratch) -> Vec<String> {
     rows.iter().map(|row| OrderId::from_uuid(row.get(0)).to_string()).collect()
 }
 
-/// DOMAIN.md, section 6: all types written here are for every audience of their channel.
+/// All types written here are for every audience of their channel.
 fn is_on(row: &Logged, channel: &str) -> bool {
     if let Some(id) = channel.strip_prefix("order:") {
         return row.order == Some(id.parse::<OrderId>().unwrap().uuid());

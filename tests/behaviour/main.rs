@@ -1,6 +1,7 @@
 //! What users notice, tested as they would notice it: over HTTP and the wire protocol, against
 //! an app on a port of its own and a real PostgreSQL, a database for each test.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -19,6 +20,7 @@ mod following;
 mod frames;
 mod handing_over;
 mod handshake;
+mod leaks;
 mod listener_outage;
 mod lost_connections;
 mod ordering;
@@ -27,6 +29,7 @@ mod recovering;
 mod refusing;
 mod repeating;
 mod roles;
+mod rpc;
 mod slow_subscribers;
 mod starting;
 mod staying;

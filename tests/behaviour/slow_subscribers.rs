@@ -91,7 +91,7 @@ async fn with_long_snapshot(server: &Server, city: &City, token: &str) -> (Raw, 
     let mut order = String::new();
     for _ in 0..(KERNEL + 2 * MAILBOX) / 4_000 {
         let body = json!({"meta": {"text": "x".repeat(3_900)}});
-        order = city.order(body).await["id"].as_str().unwrap().to_owned();
+        city.order(body).await["id"].as_str().unwrap().clone_into(&mut order);
     }
     let mut raw = Raw::open_with(&server.url, Some(4_096)).await;
     assert_eq!(raw.get("/connection/websocket", UPGRADE).await.status, 101);

@@ -123,7 +123,8 @@ async fn either_process_may_be_killed_and_nothing_acknowledged_is_lost() {
         })
         .await;
 
-        for (order, version) in acked.borrow().iter() {
+        let acked = acked.take();
+        for (order, version) in &acked {
             let rest = Rest::new(&staying.url, Some(&city.key));
             let view = rest.get(&format!("/v1/orders/{order}")).await.expect(200);
             assert!(view["version"].as_i64().unwrap() >= *version, "{order}: lost {version}");

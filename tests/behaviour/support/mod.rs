@@ -9,7 +9,7 @@ mod process;
 pub mod raw;
 mod rest;
 
-pub use city::City;
+pub use city::{City, merged};
 pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
 pub use log::{check_log, note, noted, waiting};

@@ -1,7 +1,5 @@
 //! A connection of which every byte is the test's own.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -170,11 +168,6 @@ impl Raw {
     /// Waits until the server has ended the connection.
     pub async fn ended(&mut self) {
         while self.fill().await {}
-    }
-
-    /// Whether nothing comes for so long.
-    pub async fn is_silent_for(&mut self, time: Duration) -> bool {
-        self.pending.is_empty() && timeout(time, self.stream.readable()).await.is_err()
     }
 
     /// Reads what there is; false at the end.
