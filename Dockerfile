@@ -44,8 +44,7 @@ COPY --from=builder /build/target/dist/ordercast /usr/local/bin/ordercast
 
 USER ordercast
 WORKDIR /var/lib/ordercast
-ENV ORDERCAST_SERVER__HOST=0.0.0.0 \
-    ORDERCAST_EMBEDDED__DATA_DIR=/var/lib/ordercast/postgres
+ENV ORDERCAST_SERVER__HOST=0.0.0.0
 EXPOSE 8080
 # Not ready, sockets closed with 3001, the last batch committed: allow more than the usual 10 s,
 # as in `docker stop --time 30`.
