@@ -111,12 +111,18 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `database.url`
     pub database_url: Option<String>,
+    /// Other defaults than those of `config/default.toml`, by a setting's name; the file and the
+    /// environment override them.
+    pub defaults: Vec<(&'static str, String)>,
 }
 
 impl Config {
     /// Reads the defaults, `file` if given, the environment and `overrides`, in this order.
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Mistakes> {
         let mut figment = Figment::from(Toml::string(DEFAULTS));
+        for (key, value) in &overrides.defaults {
+            figment = figment.merge(Serialized::default(key, value));
+        }
         if let Some(path) = file {
             figment = figment.merge(Toml::file_exact(path));
         }

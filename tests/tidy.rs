@@ -45,10 +45,16 @@ const LONG: &[(&str, &str)] = &[];
 const WIDEST: usize = 110;
 
 /// Tests that may wait for time rather than for a condition, and why.
-const SLEEPERS: &[(&str, &str)] = &[(
-    "tests/behaviour/support/mod.rs",
-    "pauses between two looks at a condition of the database that cannot be awaited",
-)];
+const SLEEPERS: &[(&str, &str)] = &[
+    (
+        "tests/behaviour/support/mod.rs",
+        "pauses between two looks at a condition of the database that cannot be awaited",
+    ),
+    (
+        "tests/behaviour/chaos.rs",
+        "goes on at moments drawn by chance: waiting is what it does, not how it finds out",
+    ),
+];
 
 struct Source {
     /// From the root of the repository.

@@ -8,4 +8,4 @@ select d.id
 from drivers d
 where d.id = any ($1) and (d.tenant_id = any ($2)) is true
 order by d.id
-for update of d
+for no key update of d

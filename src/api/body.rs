@@ -199,6 +199,9 @@ impl OrderBody {
     pub(super) fn items(&self) -> Result<Vec<Item>, Problem> {
         let item = |(nth, item): (usize, &ItemBody)| {
             let name = required_text(&format!("items[{nth}].name"), item.name.clone(), 200)?;
+            if item.qty < 1 {
+                return Err(Problem::field(format!("items[{nth}].qty"), "must be 1 or more"));
+            }
             Ok(Item { name, qty: item.qty })
         };
         self.items.iter().enumerate().map(item).collect()

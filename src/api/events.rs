@@ -12,7 +12,7 @@ use super::{Api, Problem, ProblemCode, audience, only};
 use crate::auth::Principal;
 use crate::domain::Role;
 use crate::store::Scope;
-use crate::view::{Audience, LogEvent};
+use crate::view::{Audience, LogEvent, Moment};
 
 /// Which events to read.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +55,11 @@ impl Api {
         query: &EventsQuery,
     ) -> Result<Value, Problem> {
         let id = order_id(order)?;
-        self.visible_order(principal, id).await?;
-        self.read_events(principal, Scope::Order(id), query).await
+        let (_position, sheet) = self.visible_order(principal, id).await?;
+        let over = sheet.order.status.is_terminal();
+        let standing = if over { Moment::Closed } else { Moment::AsItSays };
+        let (page, _full) = self.read_events(principal, Scope::Order(id), query, standing).await?;
+        Ok(page)
     }
 
     /// The tenant's log after a position, waiting for the first event if there is none yet.
@@ -74,13 +77,18 @@ impl Api {
             // Armed before reading, so that what is committed in between rings too.
             let mut rung = std::pin::pin!(bell.notified());
             rung.as_mut().enable();
-            let page = self.read_events(principal, Scope::Tenant, &query).await?;
+            let (page, full) =
+                self.read_events(principal, Scope::Tenant, &query, Moment::AsItSays).await?;
             let empty = page.get("events").and_then(Value::as_array).is_none_or(Vec::is_empty);
             if !empty || query.wait.is_zero() || Instant::now() >= until {
                 return Ok(page);
             }
             // What was passed over because of its type need not be read again.
             query.after = page.get("next").and_then(Value::as_u64).unwrap_or(query.after);
+            // There is more to read than to wait for.
+            if full {
+                continue;
+            }
             // Only the wait ends here: what was read last is the answer.
             if timeout_at(until, rung).await.is_err() {
                 return Ok(page);
@@ -88,20 +96,21 @@ impl Api {
         }
     }
 
+    /// A page of events, and whether it is full, so that another may follow at once.
     async fn read_events(
         &self,
         principal: &Principal,
         scope: Scope,
         query: &EventsQuery,
-    ) -> Result<Value, Problem> {
+        standing: Moment,
+    ) -> Result<(Value, bool), Problem> {
         let most = self.config.api.events_len_max;
         let limit = query.limit.unwrap_or(most);
         if !(1..=most).contains(&limit) {
             return Err(Problem::field("limit", format!("must be 1 to {most}")));
         }
         let missed = self.database.read_missed(principal.tenant, scope, query.after, limit).await?;
-        if query.after > missed.last || missed.oldest.is_some_and(|oldest| query.after + 1 < oldest)
-        {
+        if query.after > missed.last || query.after + 1 < missed.oldest {
             return Err(Problem::new(
                 ProblemCode::CursorTooOld,
                 "the log does not reach from there; read the orders and go on from their position",
@@ -117,10 +126,10 @@ impl Api {
             .events
             .iter()
             .filter(wanted)
-            .filter_map(|event| event.render(event_audience(principal, event)?))
+            .filter_map(|event| event.render_at(event_audience(principal, event)?, standing))
             .filter_map(|text| RawValue::from_string(text).ok())
             .collect();
-        Ok(json!({"epoch": &*self.database.epoch(), "events": events, "next": next}))
+        Ok((json!({"epoch": &*self.database.epoch(), "events": events, "next": next}), full))
     }
 }
 

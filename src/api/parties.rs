@@ -147,7 +147,9 @@ impl Api {
         let mut page = Page { after: None, external_id: None, limit };
         for (name, value) in query {
             match name.as_str() {
-                "external_id" => page.external_id = Some(value.clone()),
+                "external_id" => {
+                    page.external_id = Some(required_text("external_id", value.clone(), 128)?);
+                }
                 "limit" => {
                     let limit = value.parse();
                     let limit = limit.map_err(|_| Problem::field("limit", "is not a number"))?;

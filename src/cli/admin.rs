@@ -90,17 +90,7 @@ async fn make(
     token: &Token,
 ) -> anyhow::Result<String> {
     let role = match token.kind {
-        Kind::ApiKey => {
-            let (key, hash) = auth::new_api_key();
-            let credential = Credential {
-                id: CredentialId::new(),
-                tenant,
-                kind: "api_key".to_owned(),
-                subject: token.subject.clone(),
-            };
-            database.insert_credential(&credential, &hash).await?;
-            return Ok(key);
-        }
+        Kind::ApiKey => return make_api_key(database, tenant, &token.subject).await,
         Kind::Platform => Role::Platform,
         Kind::Ops => Role::Ops,
         Kind::Store => Role::Store,
@@ -119,6 +109,23 @@ async fn make(
         bail!("--subject must be the id of a store or courier, and a customer needs --order");
     }
     Ok(issued)
+}
+
+/// Makes an API key of a tenant; only its hash is kept.
+pub(super) async fn make_api_key(
+    database: &Database,
+    tenant: TenantId,
+    subject: &str,
+) -> anyhow::Result<String> {
+    let (key, hash) = auth::new_api_key();
+    let credential = Credential {
+        id: CredentialId::new(),
+        tenant,
+        kind: "api_key".to_owned(),
+        subject: subject.to_owned(),
+    };
+    database.insert_credential(&credential, &hash).await?;
+    Ok(key)
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]

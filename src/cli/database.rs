@@ -26,6 +26,19 @@ pub(super) struct Prepared {
     server: Option<Postgres>,
 }
 
+impl Prepared {
+    /// In a few words, for people.
+    pub(super) fn describe(&self) -> String {
+        match &self.server {
+            Some(server) => format!(
+                "PostgreSQL {} of its own, commits wait for the disk",
+                server.server_version()
+            ),
+            None => "the PostgreSQL that is configured".to_owned(),
+        }
+    }
+}
+
 impl Drop for Prepared {
     fn drop(&mut self) {
         if let Some(server) = &self.server {
@@ -80,6 +93,18 @@ pub(super) fn prepare(mut config: Config, share: Share) -> anyhow::Result<Prepar
         config.auth.secret = Secret(secret(&folder.join(SECRET_FILE))?);
     }
     Ok(Prepared { config, server })
+}
+
+/// Finds the configured database, or starts a new one that is removed with [`Prepared`]. Its
+/// commits wait for the disk all the same: what is measured on it is honest.
+pub(super) fn for_one_run(mut config: Config) -> anyhow::Result<Prepared> {
+    if !config.database.url.0.is_empty() || !config.embedded.data_dir.is_empty() {
+        return prepare(config, Share::No);
+    }
+    let server = Postgres::temporary(&settings(&config, Durability::Durable))
+        .context("starting a private PostgreSQL")?;
+    config.database.url = Secret(server.url("postgres"));
+    Ok(Prepared { config, server: Some(server) })
 }
 
 /// The secret kept with the private server, drawn when there is none.

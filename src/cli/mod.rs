@@ -2,6 +2,7 @@
 
 mod admin;
 mod database;
+mod demo;
 mod serve;
 
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ struct Listen {
 enum Command {
     /// Serve orders over HTTP and sockets
     Serve(#[command(flatten)] Listen),
+    /// Play an evening in a city, and account for every event
+    Demo(demo::Demo),
     /// Bring the database's schema up to date
     Migrate,
     /// Make an API key or a token
@@ -76,18 +79,25 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let common = &arguments.common;
     let (host, port) = match &arguments.command {
         Command::Serve(listen) => (listen.host.clone(), listen.port),
+        Command::Demo(demo) => (demo.listen.host.clone(), demo.listen.port),
         Command::Migrate | Command::Token(_) => (None, None),
+    };
+    let defaults = match &arguments.command {
+        Command::Demo(_) => demo::Demo::defaults(),
+        Command::Serve(_) | Command::Migrate | Command::Token(_) => vec![],
     };
     let overrides = Overrides {
         host,
         port,
         data_dir: common.data_dir.clone(),
         database_url: common.database_url.clone(),
+        defaults,
     };
     let config = Config::load(common.config.as_deref(), &overrides)?;
     telemetry::start(&config.log);
     match arguments.command {
         Command::Serve(_) => serve::serve(config),
+        Command::Demo(demo) => demo::demo(config, &demo),
         Command::Migrate => admin::migrate(config),
         Command::Token(token) => admin::token(config, &token),
     }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::hub::{Hubs, Message, Publication};
 use crate::protocol::code::Disconnect;
-use crate::store::{Error, Listening};
+use crate::store::{Error, Listening, Woken};
 use backoff::Backoff;
 
 /// Where the feed stands.
@@ -114,16 +114,19 @@ impl Feed {
         let probe_every = self.settings.probe_interval_ms.get();
         let mut probed = Instant::now();
         loop {
-            if !self.listening.wait(self.settings.poll_interval_ms.get()).await {
-                return Ok(());
-            }
-            self.drain().await?;
-            if probed.elapsed() >= probe_every {
+            // Probed before it is read from: a read waits long for a server that is only slow.
+            let in_doubt = match self.listening.wait(self.settings.poll_interval_ms.get()).await {
+                Woken::Down => return Ok(()),
+                Woken::Late => true,
+                Woken::Rung => probed.elapsed() >= probe_every,
+            };
+            if in_doubt {
                 if !self.listening.probe(probe_every).await {
                     return Ok(());
                 }
                 probed = Instant::now();
             }
+            self.drain().await?;
         }
     }
 

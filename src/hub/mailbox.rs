@@ -16,10 +16,11 @@ const FRAMES_PER_WRITE: usize = 64;
 
 /// One session's socket and the frames waiting for it, oldest first.
 ///
-/// Invariants: `bytes` is what is yet to be written of `frames`; once `ended` is set it stays
-/// set, and only the close frame is queued after it.
+/// Invariants: `bytes` is what is yet to be written of `frames`, and `answers` is no more; once
+/// `ended` is set it stays set, and only the close frame is queued after it.
 ///
-/// The limit is bytes rather than frames because memory is what a stalled phone costs us.
+/// The limit is for publications: a snapshot longer than it says nothing about its reader. It
+/// is bytes rather than frames because memory is what a stalled phone costs us.
 /// Filling up ends the session (3008, slow) and drops no frame silently: on reconnect the
 /// subscriber recovers from its last offset, so it may be late but never has a gap.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ struct Queue {
     /// Bytes of the first frame that the kernel has taken.
     written: usize,
     bytes: usize,
+    /// How many of `bytes` answers may account for: never more than all of them.
+    answers: usize,
 }
 
 impl Queue {
@@ -50,8 +53,14 @@ impl Queue {
         self.frames.push_back(frame);
     }
 
+    /// Bytes of publications.
+    fn published(&self) -> usize {
+        self.bytes - self.answers
+    }
+
     fn took(&mut self, mut count: usize) {
         self.bytes = self.bytes.saturating_sub(count);
+        self.answers = self.answers.min(self.bytes);
         count += self.written;
         while let Some(first) = self.frames.front() {
             if count < first.len() {
@@ -104,7 +113,9 @@ impl Mailbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        if queue.bytes + frame.len() > self.limit {
+        // An answer on its way says nothing about its reader: a snapshot alone may be larger than
+        // the limit, and whoever was ended for it would ask for it again.
+        if queue.published() + frame.len() > self.limit {
             drop(queue);
             self.end(Disconnect::SLOW);
             return false;
@@ -117,7 +128,9 @@ impl Mailbox {
     /// next is not read before [`Mailbox::roomy`].
     pub fn answer(&self, frame: Bytes) {
         if self.ended.get().is_none() {
-            self.queue.borrow_mut().push(frame);
+            let mut queue = self.queue.borrow_mut();
+            queue.answers += frame.len();
+            queue.push(frame);
         }
     }
 
@@ -145,6 +158,7 @@ impl Mailbox {
             let keep = usize::from(queue.written > 0);
             queue.frames.truncate(keep);
             queue.bytes = queue.frames.front().map_or(0, |first| first.len() - queue.written);
+            queue.answers = 0;
         }
         queue.push(close_frame(disconnect.code, disconnect.reason));
         self.wake.notify_one();
@@ -233,5 +247,46 @@ impl Mailbox {
         {
             self.broken.set(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    const LIMIT: usize = 16_384;
+    /// More than the kernel takes before the peer reads.
+    const SNAPSHOT: usize = 16 * 1_024 * 1_024;
+
+    async fn pair() -> (Mailbox, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (Mailbox::new(stream, LIMIT), peer)
+    }
+
+    #[actix_web::test]
+    async fn an_answer_on_its_way_does_not_make_its_reader_slow() {
+        let (mailbox, mut peer) = pair().await;
+        mailbox.answer(Bytes::from(vec![b'a'; SNAPSHOT]));
+        mailbox.flush();
+        assert!(mailbox.push(Bytes::from_static(b"event")), "{:?}", mailbox.ended());
+        let mut heard = vec![0; SNAPSHOT + 5];
+        let ((), read) = tokio::join!(mailbox.finish(), peer.read_exact(&mut heard));
+        read.unwrap();
+        assert!(heard.ends_with(b"aevent"));
+    }
+
+    #[actix_web::test]
+    async fn publications_behind_an_answer_keep_their_bound() {
+        let (mailbox, _peer) = pair().await;
+        mailbox.answer(Bytes::from(vec![b'a'; SNAPSHOT]));
+        mailbox.flush();
+        let event = || Bytes::from(vec![b'e'; LIMIT / 4]);
+        assert!((0..4).all(|_| mailbox.push(event())));
+        assert!(!mailbox.push(event()));
+        assert_eq!(mailbox.ended(), Some(Disconnect::SLOW));
     }
 }

@@ -7,16 +7,31 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
+use tokio_postgres::types::ToSql;
 
 use super::log::{signed, unsigned};
 use super::record::event_from_row;
 use super::{Database, Error, statement};
 use crate::view::LogEvent;
 
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// Something was committed.
+    Rung,
+    /// Nothing was heard for the longest time one would wait.
+    Late,
+    /// The connection is down.
+    Down,
+}
+
 /// The ear at the log: owned by the feed, which reconnects it.
 pub struct Listening {
     database: Database,
     client: Option<Object>,
+    /// Longest wait for an answer. The server gives a statement up after as long, so whoever
+    /// says nothing by then is frozen or cut off.
+    patience: Duration,
     rung: mpsc::Receiver<()>,
     down: Arc<Notify>,
 }
@@ -28,22 +43,29 @@ impl std::fmt::Debug for Listening {
 }
 
 impl Listening {
-    pub(super) fn new(database: Database, rung: mpsc::Receiver<()>, down: Arc<Notify>) -> Self {
-        Self { database, client: None, rung, down }
+    pub(super) fn new(
+        database: Database,
+        patience: Duration,
+        rung: mpsc::Receiver<()>,
+        down: Arc<Notify>,
+    ) -> Self {
+        Self { database, client: None, patience, rung, down }
     }
 
     /// Connects, listens, and only then reads which log this is and where it ends: what commits
     /// after this read is notified. Returns the epoch and the newest position.
     pub async fn connect(&mut self) -> Result<(Arc<str>, u64), Error> {
         self.hang_up();
-        let client = self.database.listening.get().await?;
-        client.batch_execute("listen ordercast").await?;
-        let statement = statement::READ_EPOCH.prepare(&client).await?;
-        let row = client.query_one(&statement, &[]).await?;
-        let epoch: String = row.try_get("epoch")?;
-        let last: i64 = row.try_get("last")?;
+        // Ours from here on: a failure below must not give it back.
+        let client = self.client.insert(self.database.listening.get().await?);
+        let (epoch, last) = within(self.patience, async {
+            client.batch_execute("listen ordercast").await?;
+            let statement = statement::READ_EPOCH.prepare(client).await?;
+            let row = client.query_one(&statement, &[]).await?;
+            Ok((row.try_get::<_, String>("epoch")?, row.try_get::<_, i64>("last")?))
+        })
+        .await?;
         self.database.set_epoch(&epoch);
-        self.client = Some(client);
         Ok((self.database.epoch(), unsigned(last)))
     }
 
@@ -54,20 +76,21 @@ impl Listening {
         }
     }
 
-    /// Waits until something was committed, or `longest` has passed. False when the connection
-    /// is down. Cancel-safe.
-    pub async fn wait(&mut self, longest: Duration) -> bool {
+    /// Waits until something was committed, or `longest` has passed. Cancel-safe.
+    pub async fn wait(&mut self, longest: Duration) -> Woken {
         let until = tokio::time::Instant::now() + longest;
         loop {
             if self.client.as_ref().is_none_or(|client| client.is_closed()) {
-                return false;
+                return Woken::Down;
             }
             tokio::select! {
                 biased;
                 // Perhaps an earlier connection that we dropped ourselves: look again.
                 () = self.down.notified() => {}
-                rung = self.rung.recv() => return rung.is_some(),
-                () = tokio::time::sleep_until(until) => return true,
+                rung = self.rung.recv() => {
+                    return if rung.is_some() { Woken::Rung } else { Woken::Down };
+                }
+                () = tokio::time::sleep_until(until) => return Woken::Late,
             }
         }
     }
@@ -76,10 +99,13 @@ impl Listening {
     /// never waits behind other readers.
     pub async fn read_events(&self, after: u64, limit: u32) -> Result<Vec<LogEvent>, Error> {
         let Some(client) = &self.client else { return Err(Error::Busy) };
-        let statement = statement::READ_EVENTS.prepare(client).await?;
-        let rows = client
-            .query(&statement, &[/* after */ &signed(after), /* limit */ &i64::from(limit)])
-            .await?;
+        let rows = within(self.patience, async {
+            let statement = statement::READ_EVENTS.prepare(client).await?;
+            let parameters: [&(dyn ToSql + Sync); 2] =
+                [/* after */ &signed(after), /* limit */ &i64::from(limit)];
+            Ok(client.query(&statement, &parameters).await?)
+        })
+        .await?;
         rows.iter().map(event_from_row).collect()
     }
 
@@ -90,4 +116,12 @@ impl Listening {
             Some(client) => matches!(timeout(longest, client.simple_query("")).await, Ok(Ok(_))),
         }
     }
+}
+
+/// What `asking` gives, unless it takes longer than `patience`.
+async fn within<T>(
+    patience: Duration,
+    asking: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    timeout(patience, asking).await.unwrap_or(Err(Error::Busy))
 }

@@ -27,8 +27,8 @@ pub struct Missed {
     pub position: u64,
     /// The newest position when this was read; a larger one asked after never existed.
     pub last: u64,
-    /// The oldest position still held, if any is.
-    pub oldest: Option<u64>,
+    /// The oldest position still held; when none is, the one that will come next.
+    pub oldest: u64,
 }
 
 /// Positions are whole and never negative; only the database's type is signed.
@@ -113,6 +113,7 @@ impl Database {
         let oldest: Option<i64> = oldest.try_get("oldest")?;
         let events = rows.iter().map(event_from_row).collect::<Result<Vec<_>, _>>()?;
         let position = events.last().map_or(last, |event| event.position.max(last));
-        Ok(Missed { events, position, last, oldest: oldest.map(unsigned) })
+        let oldest = oldest.map_or(last + 1, unsigned);
+        Ok(Missed { events, position, last, oldest })
     }
 }

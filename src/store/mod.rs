@@ -27,7 +27,7 @@ use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
-pub use listen::Listening;
+pub use listen::{Listening, Woken};
 pub use log::{Missed, Scope};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
@@ -145,7 +145,8 @@ impl Database {
             )?,
             epoch: Arc::new(RwLock::new(Arc::from(""))),
         };
-        let listening = Listening::new(database.clone(), rung, down);
+        let patience = settings.statement_timeout_ms.get();
+        let listening = Listening::new(database.clone(), patience, rung, down);
         Ok((database, listening))
     }
 

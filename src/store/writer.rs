@@ -70,6 +70,11 @@ impl Writer {
         // The writer answers every job it takes; it drops one only by ending.
         answered.await.unwrap_or(Err(WriteError::Unknown))
     }
+
+    /// How many changes wait for a batch to take them.
+    pub fn queued(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
 }
 
 /// Writes until every [`Writer`] is gone and the queue is empty.

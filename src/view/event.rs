@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::order::{trim_order, trim_reason_fields};
-use super::{Audience, put, stamp};
+use super::{Audience, Moment, put, stamp};
 use crate::domain::{
     Actor, DriverId, EventId, OrderId, Role, Status, StoreId, TenantId, Word as _,
 };
@@ -78,13 +78,18 @@ struct By<'a> {
 
 impl LogEvent {
     /// The envelope for `audience` as JSON text without line breaks, or `None` when this type
-    /// is not for it.
+    /// is not for it: what is published, and what a subscriber recovers.
     pub fn render(&self, audience: Audience) -> Option<String> {
+        self.render_at(audience, Moment::AsItSays)
+    }
+
+    /// The same for one who looks back: an order that is over by now is shown as such.
+    pub fn render_at(&self, audience: Audience, standing: Moment) -> Option<String> {
         if !is_for(&self.kind, audience) {
             return None;
         }
         let inside = audience.is_inside();
-        let data = self.data_for(audience);
+        let data = self.data_for(audience, standing);
         if self.kind == "order.updated" && data.as_object().is_some_and(Map::is_empty) {
             return None;
         }
@@ -115,16 +120,16 @@ impl LogEvent {
         serde_json::to_string(&envelope).ok()
     }
 
-    fn data_for(&self, audience: Audience) -> Value {
+    fn data_for(&self, audience: Audience, standing: Moment) -> Value {
         let Value::Object(full) = &self.data else { return Value::Object(Map::new()) };
         let mut data = full.clone();
         match self.kind.as_str() {
             "order.placed" => {
                 data.remove("place");
-                trim_order(&mut data, audience);
+                trim_order(&mut data, audience, standing);
                 return Value::Object(data);
             }
-            "order.updated" => return updated_for(&data, audience),
+            "order.updated" => return updated_for(&data, audience, standing),
             _ => {}
         }
         // The whole order goes to those for whom this is the first they hear of it.
@@ -134,7 +139,7 @@ impl LogEvent {
             _ => false,
         };
         if let Some(Value::Object(mut order)) = data.remove("order") {
-            trim_order(&mut order, audience);
+            trim_order(&mut order, audience, standing);
             // The courier is shown as in the order: which fields, its leg decides.
             if let Some(driver) = order.get("driver").filter(|_| data.contains_key("driver")) {
                 put(&mut data, "driver", driver.clone());
@@ -187,14 +192,14 @@ impl LogEvent {
 }
 
 /// Only the changed fields, each as the audience may see it; `null` for one that was cleared.
-fn updated_for(data: &Map<String, Value>, audience: Audience) -> Value {
+fn updated_for(data: &Map<String, Value>, audience: Audience, standing: Moment) -> Value {
     let (Some(Value::Object(full)), Some(fields)) =
         (data.get("order"), data.get("fields").and_then(Value::as_array))
     else {
         return Value::Object(Map::new());
     };
     let mut seen = full.clone();
-    trim_order(&mut seen, audience);
+    trim_order(&mut seen, audience, standing);
     let mut changed = Map::new();
     for field in fields.iter().filter_map(Value::as_str) {
         match (full.contains_key(field), seen.remove(field)) {

@@ -14,7 +14,7 @@ mod party;
 
 pub use event::LogEvent;
 pub use fact::fact_data;
-pub use order::{full_order, order};
+pub use order::{Moment, full_order, order};
 pub use party::{driver, store};
 
 use crate::domain::{Driver, Order, Store, Word};

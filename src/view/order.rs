@@ -12,7 +12,7 @@ use crate::domain::{Fulfilment, Leg, Order, ReasonCode, Status, Word as _};
 /// The order for one audience.
 pub fn order(sheet: &Sheet, audience: Audience) -> Value {
     let mut view = full_order(sheet);
-    trim_order(&mut view, audience);
+    trim_order(&mut view, audience, Moment::AsItSays);
     Value::Object(view)
 }
 
@@ -156,13 +156,23 @@ fn public_code(code: &str) -> &str {
     }
 }
 
+/// Where the order of a view stands when it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Where the view says: it is shown as it is, or as it was heard at the time.
+    AsItSays,
+    /// Over by now: what a party needed to do its work is not shown to it any more.
+    Closed,
+}
+
 /// Takes from a full view what `audience` may not see.
-pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience) {
+pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, standing: Moment) {
     let word = |key: &str| view.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let status = Status::find(&word("status"));
     let leg = Leg::find(&word("leg")).unwrap_or(Leg::None);
     let store_delivery = word("fulfilment") == Fulfilment::StoreDelivery.word();
-    let closed = status.is_ok_and(Status::is_terminal);
+    let closed = standing == Moment::Closed || status.is_ok_and(Status::is_terminal);
+    let leg = if closed { Leg::Closed } else { leg };
     if audience != Audience::Customer {
         view.remove("pin");
         view.remove("steps");

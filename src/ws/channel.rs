@@ -88,10 +88,14 @@ pub(super) fn filter(
 ) -> Result<Option<Filter>, ErrorReply<'static>> {
     let bad = |detail: String| ErrorReply::detailed(ErrorCode::BAD_REQUEST, detail);
     let (Topic::Dispatch(_), Some(data)) = (topic, data) else { return Ok(None) };
-    let body: Option<FilterBody> = serde_json::from_str::<Value>(data.get())
-        .and_then(serde_json::from_value)
+    let body: Value = serde_json::from_str(data.get())
         .map_err(|error| bad(format!("bad request: data: {error}")))?;
-    let body = body.unwrap_or_default();
+    // A list would be taken for the members in their order.
+    if !body.is_object() {
+        return Err(bad("bad request: data: must be an object".to_owned()));
+    }
+    let body: FilterBody =
+        serde_json::from_value(body).map_err(|error| bad(format!("bad request: data: {error}")))?;
     let stores = body.store.map(|stores| {
         let ids = stores.texts().iter().map(|text| {
             text.parse::<StoreId>().map_err(|error| bad(format!("bad request: store: {error}")))

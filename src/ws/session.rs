@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
+use super::channel;
 use super::handshake::TakeOver;
 use super::rpc;
 use super::subscribe;
@@ -22,8 +23,8 @@ use crate::api::{Api, ProblemCode};
 use crate::auth::Principal;
 use crate::frame::{Decoder, Incoming, close_frame, message_frame, ping_frame, pong_frame};
 use crate::hub::{Hub, Listener, Mailbox};
-use crate::protocol::code::{Disconnect, ErrorCode};
-use crate::protocol::{Codec, Command, Connect, ConnectResult, ErrorReply, Reply, Request};
+use crate::protocol::code::{Disconnect, ErrorCode, Unsubscribed};
+use crate::protocol::{Codec, Command, Connect, ConnectResult, ErrorReply, Push, Reply, Request};
 
 /// Bytes read from a socket at once; the buffer is the thread's, not the session's.
 const READ_BYTES: usize = 16 * 1024;
@@ -118,19 +119,27 @@ impl Session {
         for (_channel, listener) in self.subscriptions.borrow_mut().drain() {
             self.hub.leave(&listener);
         }
-        match end {
+        let answer_comes = match end {
             End::Ours(disconnect) => {
                 tracing::debug!(code = disconnect.code, reason = disconnect.reason, "closing");
                 self.mailbox.end(disconnect);
+                true
             }
-            End::Theirs(Some(frame)) => self.mailbox.end_with(frame, Disconnect::CONNECTION_CLOSED),
+            // After both closes it is for the server to end the connection (RFC 6455, section
+            // 7.1.1): the client waits for that.
+            End::Theirs(Some(frame)) => {
+                self.mailbox.end_with(frame, Disconnect::CONNECTION_CLOSED);
+                false
+            }
             End::Theirs(None) => return,
-        }
+        };
         let patience = self.api.config.socket.close_timeout_s.get();
         // Out of patience, the socket is dropped: the peer sees it end without its answer.
         let _closed = timeout(patience, async {
             self.mailbox.finish().await;
-            self.drain(&mut decoder).await;
+            if answer_comes {
+                self.drain(&mut decoder).await;
+            }
         })
         .await;
     }
@@ -391,10 +400,26 @@ impl Session {
             return Err(Disconnect::INVALID_TOKEN);
         }
         let ttl = self.expire_with(&fresh);
+        self.reply(id, &Reply::Refresh { client: &self.client, version: VERSION, ttl });
+        self.end_closed(&fresh);
         self.phase.replace(Phase::Open(Rc::new(fresh)));
         self.rearmed.notify_one();
-        self.reply(id, &Reply::Refresh { client: &self.client, version: VERSION, ttl });
         Ok(())
+    }
+
+    /// Ends the subscriptions that the connection's newer token does not open any more.
+    fn end_closed(&self, principal: &Principal) {
+        self.subscriptions.borrow_mut().retain(|channel, listener| {
+            let stays = channel::open(channel, principal).is_ok();
+            if !stays {
+                self.hub.leave(listener);
+                let mut message = Vec::with_capacity(128);
+                let push = Push::Unsubscribe { channel, end: Unsubscribed::SERVER };
+                self.codec.encode_push(&mut message, &push);
+                self.send(text_frame(&message));
+            }
+            stays
+        });
     }
 
     /// Queues a reply and writes what waits.
@@ -433,7 +458,11 @@ impl Session {
             if self.next_ping.get().is_some_and(|at| now >= at) {
                 self.send(self.ping());
                 self.next_ping.set(Some(now + settings.ping_interval_s.get()));
-                self.pong_until.set(Some(now + settings.pong_timeout_s.get()));
+                // The oldest ping that is unanswered counts, or a timeout longer than the
+                // interval would never pass.
+                if self.pong_until.get().is_none() {
+                    self.pong_until.set(Some(now + settings.pong_timeout_s.get()));
+                }
             }
             let moments = [
                 silent.then_some(stale),

@@ -168,11 +168,22 @@ async fn find(
         if let Some(found) = missed {
             return Ok(found);
         }
+        exists(session, principal, channel).await?;
         if request.rejects_unrecovered() {
             return Err(Nothing::Unrecoverable);
         }
     }
     snapshot(session, principal, channel, filter).await
+}
+
+/// Whether the order of an order's channel is one of the tenant's. The channel's name alone
+/// opened it, and a snapshot is not always read.
+async fn exists(session: &Session, principal: &Principal, channel: Channel) -> Result<(), Nothing> {
+    if let Scope::Order(order) = channel.scope {
+        let found = session.api.database.find_order(principal.tenant, order).await?;
+        found.ok_or(Nothing::Denied)?;
+    }
+    Ok(())
 }
 
 /// All that was missed, unless some of it is not held any more or it is too much.
@@ -182,7 +193,7 @@ async fn missed(
     channel: Channel,
     filter: Option<&Filter>,
     request: &Subscribe,
-) -> Result<Option<Found>, Error> {
+) -> Result<Option<Found>, Nothing> {
     let database = &session.api.database;
     if !request.epoch.is_empty() && request.epoch != *database.epoch() {
         return Ok(None);
@@ -192,10 +203,14 @@ async fn missed(
     let missed = database
         .read_missed(principal.tenant, channel.scope, request.offset, limit.saturating_add(1))
         .await?;
-    let held = missed.oldest.is_none_or(|oldest| request.offset + 1 >= oldest);
+    let held = request.offset + 1 >= missed.oldest;
     let too_many = missed.events.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if request.offset > missed.last || !held || too_many {
         return Ok(None);
+    }
+    // The events themselves are the tenant's own.
+    if missed.events.is_empty() {
+        exists(session, principal, channel).await?;
     }
     let passing = missed.events.into_iter();
     let passing = passing.filter(|event| filter.is_none_or(|filter| filter.passes(event)));

@@ -1,12 +1,39 @@
 //! What users notice, tested as they would notice it: over HTTP and the wire protocol, against
 //! an app on a port of its own and a real PostgreSQL, a database for each test.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a failed step should fail the test"
 )]
+#![expect(unreachable_pub, reason = "pub means that other tests use it")]
 
 mod support;
 
+mod audiences;
+mod channels;
+mod chaos;
+mod concurrent_writes;
+mod connecting;
 mod following;
+mod frames;
+mod handing_over;
+mod handshake;
+mod leaks;
+mod listener_outage;
+mod lost_connections;
+mod ordering;
+mod reading;
+mod recovering;
+mod refusing;
+mod repeating;
+mod roles;
+mod rpc;
+mod slow_subscribers;
+mod starting;
+mod staying;
+mod tenants;
+mod tokens;
+mod two_processes;
+mod validating;

@@ -354,7 +354,7 @@ async fn log(walk: &mut Walk, id: OrderId) {
         let concerned: Vec<_> = concerned.map(|event| event.id).collect();
         let heard: Vec<_> = missed.events.iter().map(|event| event.id).collect();
         assert!(heard.len() > 1 && heard == concerned, "{scope:?}");
-        assert_eq!((missed.last, missed.position, missed.oldest), (last, last, Some(1)));
+        assert_eq!((missed.last, missed.position, missed.oldest), (last, last, 1));
         // Backwards, from the end and from before the last.
         for before in [u64::MAX, last] {
             let backwards = database.read_last(tenant, scope, before, 100).await.unwrap();

@@ -118,6 +118,20 @@ impl City {
         self.token("customer", "customer-1", &[order]).await
     }
 
+    /// Calls as someone of this city: its `platform`, `ops`, `store` or `driver`, or the
+    /// `customer` of `order`.
+    pub async fn caller(&self, role: &str, order: &str) -> Rest {
+        let token = match role {
+            "platform" => self.key.clone(),
+            "ops" => self.ops_token().await,
+            "store" => self.store_token().await,
+            "driver" => self.driver_token().await,
+            "customer" => self.customer_token(order).await,
+            _ => panic!("no such role: {role}"),
+        };
+        self.platform.with_token(&token)
+    }
+
     /// Does an action as the platform's dispatcher would; the order's view.
     pub async fn act(&self, who: &Rest, order: &str, action: &str, body: Value) -> Value {
         who.post(&format!("/v1/orders/{order}/{action}"), body).await.expect(200)

@@ -76,6 +76,25 @@ impl Scratch {
     /// How many rows a table has.
     pub async fn count(&self, table: &str) -> i64 {
         let client = self.connect().await;
-        client.query_one(&format!("select count(*) from {table}"), &[]).await.unwrap().get(0)
+        client
+            .query_one(&format!("select count(*) from {table}"), &[])
+            .await
+            .unwrap()
+            .try_get(0)
+            .unwrap()
+    }
+
+    /// A digest of each table that a caller can change, to see that nothing was written.
+    pub async fn contents(&self) -> Vec<(String, String)> {
+        let client = self.connect().await;
+        let mut contents = Vec::new();
+        for table in ["log_head", "events", "orders", "stores", "drivers", "idempotency_keys"] {
+            let digest = format!(
+                "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {table} t"
+            );
+            let digest = client.query_one(&digest, &[]).await.unwrap().try_get(0).unwrap();
+            contents.push((table.to_owned(), digest));
+        }
+        contents
     }
 }

@@ -2,14 +2,20 @@
 
 mod city;
 mod database;
+mod follower;
+mod log;
 mod phone;
 mod process;
+pub mod raw;
 mod rest;
 
-pub use city::City;
-pub use database::Scratch;
+pub use city::{City, merged};
+pub use database::{Scratch, connect};
+pub use follower::{Follower, Known};
+pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
+pub use raw::{Raw, UPGRADE, client_frame};
 pub use rest::{Answer, Rest};
 
 use std::time::Duration;
@@ -32,14 +38,9 @@ pub struct Server {
 
 /// The default settings, for `database`.
 pub fn config(database: &Scratch) -> Config {
-    let overrides = Overrides {
-        port: Some(0),
-        host: Some("127.0.0.1".to_owned()),
-        database_url: Some(database.url.clone()),
-        data_dir: None,
-    };
-    // A configuration with a database of its own needs a secret; the environment gives none.
-    let mut config = Config::load(None, &Overrides { database_url: None, ..overrides }).unwrap();
+    let overrides =
+        Overrides { host: Some("127.0.0.1".to_owned()), port: Some(0), ..Overrides::default() };
+    let mut config = Config::load(None, &overrides).unwrap();
     config.database.url = Secret(database.url.clone());
     config.auth.secret = Secret(SECRET.to_owned());
     config.server.workers = 2;
@@ -82,4 +83,9 @@ pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> 
         // Between two looks at a condition that cannot be awaited.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A setting of seconds or milliseconds; the bounds of the configuration are not asked.
+pub fn of<T: serde::de::DeserializeOwned>(value: u64) -> T {
+    serde_json::from_value(value.into()).unwrap()
 }

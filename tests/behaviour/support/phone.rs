@@ -29,6 +29,8 @@ pub struct Phone {
     next_id: u32,
     /// Whether the server's pings are answered.
     pub answers_pings: bool,
+    /// Pings of the protocol that came.
+    pub pings: u32,
 }
 
 impl Phone {
@@ -44,6 +46,7 @@ impl Phone {
             closed: None,
             next_id: 1,
             answers_pings: true,
+            pings: 0,
         }
     }
 
@@ -131,10 +134,24 @@ impl Phone {
         publication["data"].clone()
     }
 
+    /// Waits until so many pings have come.
+    pub async fn hear_pings(&mut self, count: u32) {
+        while self.pings < count {
+            assert!(self.receive().await, "closed before a ping: {:?}", self.closed);
+        }
+    }
+
     /// Waits until the server has closed.
     pub async fn closed(&mut self) -> Closed {
-        while self.receive().await {}
+        // Pings come as long as it lasts.
+        let all = async { while self.receive().await {} };
+        timeout(PATIENCE, all).await.expect("it was not closed in time");
         self.closed.clone().unwrap()
+    }
+
+    /// Replies nobody has asked for yet.
+    pub fn unread(&self) -> &VecDeque<Value> {
+        &self.replies
     }
 
     /// Ends the connection without a word.
@@ -158,6 +175,7 @@ impl Phone {
                         self.replies.push_back(value);
                     } else {
                         assert_eq!(value, json!({}), "neither reply, push nor ping");
+                        self.pings += 1;
                         if self.answers_pings {
                             self.send_text("{}").await;
                         }

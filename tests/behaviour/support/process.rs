@@ -21,16 +21,27 @@ impl Process {
         tokio::task::spawn_blocking(move || Self::spawn(&database_url)).await.unwrap()
     }
 
-    fn spawn(database_url: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ordercast"))
+    /// Starts a process that is expected to give up: its exit code and what it said.
+    pub async fn give_up(database_url: &str) -> (Option<i32>, String) {
+        let mut command = Self::command(database_url);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn command(database_url: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ordercast"));
+        command
             .args(["serve", "--port", "0"])
             .env("ORDERCAST_DATABASE_URL", database_url)
             .env("ORDERCAST_AUTH__SECRET", SECRET)
             .env("ORDERCAST_LOG__FORMAT", "json")
             .env_remove("RUST_LOG")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn spawn(database_url: &str) -> Self {
+        let mut child = Self::command(database_url).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
         let address = loop {
@@ -50,6 +61,11 @@ impl Process {
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Asks it to stop, as an operator does, and waits for no answer.
+    pub fn ask_to_stop(&self) {
+        self.signal(Signal::SIGTERM);
     }
 
     /// Asks it to stop, as an operator does; its exit code.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use awc::error::SendRequestError;
 use awc::http::Method;
 use awc::http::header::HeaderMap;
 use serde_json::Value;
@@ -78,6 +79,21 @@ impl Rest {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Answer {
+        self.try_send(method, path, headers, body).await.unwrap()
+    }
+
+    /// A patch of which the answer may never come.
+    pub async fn try_patch(&self, path: &str, body: Value) -> Result<Answer, SendRequestError> {
+        self.try_send(Method::PATCH, path, &[], body.to_string().into_bytes()).await
+    }
+
+    async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Answer, SendRequestError> {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.insert_header(("authorization", format!("Bearer {token}")));
@@ -85,10 +101,11 @@ impl Rest {
         for (name, value) in headers {
             request = request.insert_header((*name, *value));
         }
-        let mut response = request.send_body(body).await.unwrap();
-        let bytes = response.body().limit(64 << 20).await.unwrap();
+        let mut response = request.send_body(body).await?;
+        let bytes = response.body().limit(64 << 20).await.map_err(|_| SendRequestError::Timeout)?;
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body })
     }
 }
