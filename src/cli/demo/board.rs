@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::wire::{Event, text};
 
 /// Where an order stands, in the words of the picture.
@@ -62,6 +64,17 @@ impl Stand {
         })
     }
 
+    /// Where an open order of this status stands.
+    fn at(status: &str) -> Option<Self> {
+        Some(match status {
+            "placed" => Self::Waiting,
+            "accepted" | "preparing" => Self::Cooking,
+            "ready" => Self::Ready,
+            "picked_up" | "returning" => Self::OnTheWay,
+            _ => return None,
+        })
+    }
+
     const fn is_open(self) -> bool {
         matches!(self, Self::Waiting | Self::Cooking | Self::Ready | Self::OnTheWay)
     }
@@ -94,6 +107,16 @@ impl Board {
             self.open.remove(event.order());
             *self.ended.entry(stand.name()).or_default() += 1;
         }
+    }
+
+    /// Takes the open orders as a snapshot has them. What ended unheard is not counted.
+    pub(super) fn see(&mut self, snapshot: &Value) {
+        let orders = snapshot.get("orders").and_then(Value::as_array).into_iter().flatten();
+        let open = orders.filter_map(|order| {
+            let stand = Stand::at(text(order, "status"))?;
+            Some((text(order, "id").to_owned(), (text(order, "short_code").to_owned(), stand)))
+        });
+        self.open = open.collect();
     }
 
     /// What people call an open order.
@@ -143,6 +166,15 @@ mod tests {
         assert_eq!(count("order.picked_up"), ("on the way", 1, "7KQ2".to_owned()));
         assert_eq!(count("order.delivered"), ("delivered", 0, String::new()));
         assert_eq!(board.placed(), 1);
+    }
+
+    #[test]
+    fn a_snapshot_says_what_is_open() {
+        let mut board = Board::default();
+        board.see(&json!({"orders": [{"id": "or_1", "short_code": "7KQ2", "status": "ready"}]}));
+        assert_eq!((board.placed(), board.code("or_1").as_str()), (1, "7KQ2"));
+        board.see(&json!({"orders": []}));
+        assert_eq!(board.placed(), 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::board::ends;
@@ -43,6 +44,10 @@ impl Player for Platform {
             self.city.hide(order);
         }
         board.hear(event);
+    }
+
+    fn see(&self, snapshot: &Value) {
+        self.city.board.borrow_mut().see(snapshot);
     }
 }
 

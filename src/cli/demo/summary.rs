@@ -53,7 +53,8 @@ impl Summary {
             }
         }
         let meter = city.meter.borrow();
-        let board = city.board.borrow();
+        // The log's: a platform that had to start from a snapshot has not heard of every order.
+        let board = truth.board();
         Self {
             lasted,
             counts: board.counts(),

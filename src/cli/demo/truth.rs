@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::board::Board;
 use super::rest::{Denied, Rest};
 use super::wire::{Event, EventPage};
 
@@ -20,6 +21,7 @@ pub(super) struct Truth {
     end: u64,
     events: u64,
     is_ordered: bool,
+    board: Board,
 }
 
 impl Truth {
@@ -55,6 +57,11 @@ impl Truth {
         self.is_ordered
     }
 
+    /// Where all orders stand at its end.
+    pub(super) const fn board(&self) -> &Board {
+        &self.board
+    }
+
     /// The positions of a channel's events, ascending.
     pub(super) fn of(&self, channel: &str) -> &[u64] {
         self.channels.get(channel).map_or(&[], Vec::as_slice)
@@ -64,6 +71,7 @@ impl Truth {
         self.is_ordered &= event.position > self.end;
         self.end = event.position;
         self.events += 1;
+        self.board.hear(event);
         for channel in self.hearers(event) {
             self.channels.entry(channel).or_default().push(event.position);
         }
