@@ -416,7 +416,7 @@ impl Session {
                 let mut message = Vec::with_capacity(128);
                 let push = Push::Unsubscribe { channel, end: Unsubscribed::SERVER };
                 self.codec.encode_push(&mut message, &push);
-                self.send(text_frame(&message));
+                self.send(message_frame(self.codec, &message));
             }
             stays
         });
