@@ -16,6 +16,7 @@
 use actix_http::ws::{OpCode, Parser};
 use bytes::{Bytes, BytesMut};
 
+use crate::protocol::Codec;
 use crate::protocol::code::Disconnect;
 
 /// Longest payload of a control frame, in bytes.
@@ -241,6 +242,12 @@ fn close(payload: &[u8]) -> Result<Incoming, Disconnect> {
 #[must_use]
 pub fn text_frame(payload: &[u8]) -> Bytes {
     frame(OpCode::Text, payload)
+}
+
+/// A message of a codec as one frame, to be shared by all who get it.
+#[must_use]
+pub fn message_frame(codec: Codec, payload: &[u8]) -> Bytes {
+    frame(if codec.is_text() { OpCode::Text } else { OpCode::Binary }, payload)
 }
 
 /// A ping; the payload, at most 125 bytes, comes back in the pong.

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 
 use super::topic::{Seat, Topic};
-use crate::frame::text_frame;
+use crate::frame::message_frame;
 use crate::protocol::Codec;
 use crate::view::LogEvent;
 
@@ -13,15 +13,14 @@ use crate::view::LogEvent;
 #[derive(Debug)]
 pub struct Publication {
     event: LogEvent,
-    /// By seat. `None` inside means that the seat does not see this event. A second codec makes
-    /// this a table.
-    frames: [OnceLock<Option<Bytes>>; Seat::COUNT],
+    /// By codec and seat. `None` inside means that the seat does not see this event.
+    frames: [[OnceLock<Option<Bytes>>; Seat::COUNT]; Codec::COUNT],
 }
 
 impl Publication {
     /// A publication of this event, not yet encoded for anyone.
     pub fn new(event: LogEvent) -> Self {
-        Self { event, frames: [const { OnceLock::new() }; Seat::COUNT] }
+        Self { event, frames: [const { [const { OnceLock::new() }; Seat::COUNT] }; Codec::COUNT] }
     }
 
     /// The event.
@@ -62,12 +61,13 @@ impl Publication {
 
     /// The whole WebSocket frame for a listener of `seat` on `topic`, if it may see the event.
     pub fn frame(&self, topic: Topic, seat: Seat, codec: Codec) -> Option<Bytes> {
-        let made = self.frames.get(self.seat_for(topic, seat) as usize)?;
+        let seats = self.frames.get(codec as usize)?;
+        let made = seats.get(self.seat_for(topic, seat) as usize)?;
         made.get_or_init(|| {
             let publication = self.encode(topic, seat, codec)?;
             let mut push = Vec::with_capacity(publication.len() + 64);
             codec.encode_push_publication(&mut push, &topic.to_string(), &publication);
-            Some(text_frame(&push))
+            Some(message_frame(codec, &push))
         })
         .clone()
     }

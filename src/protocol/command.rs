@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::code::Disconnect;
 use super::request::{Connect, History, Request, Subscribe, Token};
-use super::{Codec, RawJson, json};
+use super::{Codec, RawJson, json, protobuf};
 
 /// One command of a client.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ impl Codec {
     pub fn decode(self, message: &[u8], max_commands: usize) -> Result<Vec<Command>, Disconnect> {
         match self {
             Self::Json => decode_json(message, max_commands),
+            Self::Protobuf => protobuf::decode(message, max_commands),
         }
     }
 }

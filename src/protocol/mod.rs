@@ -14,13 +14,13 @@
 //! - I/O, time and sessions: whether a command may run, and in which order replies leave, is the
 //!   session's business. Rules about values (an empty channel, a name too long) are too, because
 //!   their answers differ per command.
-//! - Protobuf, until its issue: it will be a variant of [`Codec`] that the `match`es demand.
 //! - Fossil deltas, compaction, tag filters, map and poll subscriptions, emulation. What a client
 //!   may ask of them is read, so that the session can decline it by the proper error.
 
 pub mod code;
 mod command;
 mod json;
+mod protobuf;
 mod push;
 mod reply;
 mod request;
@@ -37,14 +37,29 @@ pub use serde_json::value::RawValue as RawJson;
 pub enum Codec {
     /// Text frames; objects separated by a newline.
     Json,
+    /// Binary frames; messages behind their lengths.
+    Protobuf,
 }
 
 impl Codec {
+    /// How many there are.
+    pub const COUNT: usize = 2;
+
+    /// Whether messages travel in text frames; else in binary ones.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Protobuf => false,
+        }
+    }
+
     /// The message that asks whether the other side is alive; its answer looks the same.
     #[must_use]
     pub fn ping(self) -> &'static [u8] {
         match self {
             Self::Json => b"{}",
+            Self::Protobuf => &[0],
         }
     }
 
@@ -57,6 +72,8 @@ impl Codec {
                     message.push(b'\n');
                 }
             }
+            // Each message says its own length.
+            Self::Protobuf => {}
         }
     }
 

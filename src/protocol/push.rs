@@ -5,7 +5,7 @@
 
 use super::code::{Disconnect, Unsubscribed};
 use super::json::{self, Object};
-use super::{Codec, RawJson};
+use super::{Codec, RawJson, protobuf};
 
 /// What we tell a client unasked, besides publications
 /// (see [`Codec::encode_push_publication`]).
@@ -80,6 +80,7 @@ impl Codec {
                 publication.payload("data", data);
                 publication.number("offset", offset.unwrap_or_default());
             }),
+            Self::Protobuf => protobuf::encode_publication(out, data, offset),
         }
     }
 
@@ -87,6 +88,7 @@ impl Codec {
     pub fn encode_push_publication(self, out: &mut Vec<u8>, channel: &str, publication: &[u8]) {
         match self {
             Self::Json => json_push(out, channel, |push| push.encoded("pub", publication)),
+            Self::Protobuf => protobuf::encode_push_publication(out, channel, publication),
         }
     }
 
@@ -94,6 +96,7 @@ impl Codec {
     pub fn encode_push(self, out: &mut Vec<u8>, push: &Push<'_>) {
         match self {
             Self::Json => encode_json(out, *push),
+            Self::Protobuf => protobuf::encode_push(out, push),
         }
     }
 }

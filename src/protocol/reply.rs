@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::code::ErrorCode;
 use super::json::{self, Object};
 use super::push::ClientInfo;
-use super::{Codec, RawJson};
+use super::{Codec, RawJson, protobuf};
 
 /// The answer to one command: its result, or why there is none.
 ///
@@ -159,6 +159,7 @@ impl Codec {
                 envelope.number("id", id.into());
                 write(envelope, reply);
             }),
+            Self::Protobuf => protobuf::encode_reply(out, id, reply),
         }
     }
 }
@@ -259,7 +260,7 @@ fn write_ttl(object: &mut Object<'_>, ttl: Option<Duration>) {
 }
 
 /// Whole seconds, rounded up and at least 1: to a client 0 is "never".
-fn seconds(duration: Duration) -> u64 {
+pub(super) fn seconds(duration: Duration) -> u64 {
     let begun = u64::from(duration.subsec_nanos() > 0);
     duration.as_secs().saturating_add(begun).clamp(1, u32::MAX.into())
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::{RawJson, json};
 
 /// Integers of the wire fit a JavaScript number: 2^53 - 1.
-const MAX_INTEGER: u64 = (1 << 53) - 1;
+pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Bit of [`Subscribe::flag`]: answer error 112 rather than a snapshot when recovery fails.
 const REJECT_UNRECOVERED: i64 = 2;
@@ -187,6 +187,12 @@ pub struct Position {
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
+
+impl From<String> for Token {
+    fn from(token: String) -> Self {
+        Self(token)
+    }
+}
 
 impl Deref for Token {
     type Target = str;

@@ -10,6 +10,9 @@ use crate::api::{Api, Problem, ProblemCode};
 use crate::http::HttpProblem;
 use crate::protocol::Codec;
 
+/// The subprotocol of the codec in binary frames.
+const PROTOBUF: &str = "centrifuge-protobuf";
+
 /// The mark in a response of 101: the socket is to be taken over.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TakeOver {
@@ -34,12 +37,20 @@ pub async fn connect(
     }
     // Session and stream of actix-ws are let go: its handshake is what is wanted.
     let (mut response, _session, _stream) =
-        actix_ws::handle_with_protocols(&request, payload, &["centrifuge-json"])?;
-    let native_pings = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-        .is_ok_and(|query| {
-            query.iter().any(|(name, value)| name == "cf_ws_frame_ping_pong" && value == "true")
-        });
-    response.extensions_mut().insert(TakeOver { codec: Codec::Json, native_pings });
+        actix_ws::handle_with_protocols(&request, payload, &[PROTOBUF, "centrifuge-json"])?;
+    let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+    let asks = |wanted: &str, for_value: &str| {
+        let found = |(name, value): &(String, String)| name == wanted && value == for_value;
+        query.as_ref().is_ok_and(|query| query.iter().any(found))
+    };
+    let chosen = response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+    let protobuf = match chosen {
+        Some(chosen) => chosen == PROTOBUF,
+        None => asks("format", "protobuf") || asks("cf_protocol", "protobuf"),
+    };
+    let codec = if protobuf { Codec::Protobuf } else { Codec::Json };
+    let native_pings = asks("cf_ws_frame_ping_pong", "true");
+    response.extensions_mut().insert(TakeOver { codec, native_pings });
     Ok(response)
 }
 

@@ -21,7 +21,7 @@ use super::rpc;
 use super::subscribe;
 use crate::api::{Api, ProblemCode};
 use crate::auth::Principal;
-use crate::frame::{Decoder, Incoming, close_frame, ping_frame, pong_frame, text_frame};
+use crate::frame::{Decoder, Incoming, close_frame, message_frame, ping_frame, pong_frame};
 use crate::hub::{Hub, Listener, Mailbox};
 use crate::protocol::code::{Disconnect, ErrorCode, Unsubscribed};
 use crate::protocol::{Codec, Command, Connect, ConnectResult, ErrorReply, Push, Reply, Request};
@@ -200,12 +200,10 @@ impl Session {
 
     async fn take(self: &Rc<Self>, incoming: Incoming) -> Option<End> {
         match incoming {
-            Incoming::Message { text: true, bytes } => {
+            Incoming::Message { text, bytes } if text == self.codec.is_text() => {
                 self.carry_out(&bytes).await.err().map(End::Ours)
             }
-            Incoming::Message { text: false, .. } => {
-                Some(Disconnect::INAPPROPRIATE_PROTOCOL.into())
-            }
+            Incoming::Message { .. } => Some(Disconnect::INAPPROPRIATE_PROTOCOL.into()),
             Incoming::Ping(payload) => {
                 self.send(pong_frame(&payload));
                 None
@@ -418,7 +416,7 @@ impl Session {
                 let mut message = Vec::with_capacity(128);
                 let push = Push::Unsubscribe { channel, end: Unsubscribed::SERVER };
                 self.codec.encode_push(&mut message, &push);
-                self.send(text_frame(&message));
+                self.send(message_frame(self.codec, &message));
             }
             stays
         });
@@ -428,7 +426,7 @@ impl Session {
     pub(super) fn reply(&self, id: u32, reply: &Reply<'_>) {
         let mut message = Vec::with_capacity(128);
         self.codec.encode_reply(&mut message, id, reply);
-        self.send(text_frame(&message));
+        self.send(message_frame(self.codec, &message));
     }
 
     /// Queues an error reply with a sentence of its own.
@@ -487,14 +485,16 @@ impl Session {
 
     /// The ping's frame, made once for all sessions.
     fn ping(&self) -> Bytes {
-        static PROTOCOL: OnceLock<Bytes> = OnceLock::new();
+        static JSON: OnceLock<Bytes> = OnceLock::new();
+        static PROTOBUF: OnceLock<Bytes> = OnceLock::new();
         static NATIVE: OnceLock<Bytes> = OnceLock::new();
         if self.native_pings {
-            NATIVE.get_or_init(|| ping_frame(b"")).clone()
-        } else {
-            match self.codec {
-                Codec::Json => PROTOCOL.get_or_init(|| text_frame(Codec::Json.ping())).clone(),
-            }
+            return NATIVE.get_or_init(|| ping_frame(b"")).clone();
         }
+        let made = match self.codec {
+            Codec::Json => &JSON,
+            Codec::Protobuf => &PROTOBUF,
+        };
+        made.get_or_init(|| message_frame(self.codec, self.codec.ping())).clone()
     }
 }

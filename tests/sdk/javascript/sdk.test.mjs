@@ -1,17 +1,19 @@
-// What apps rely on, with the official SDK as npm has it, in its default (JSON) mode: every case
-// runs with the newest release of its major version and with the oldest.
+// What apps rely on, with the official SDK as npm has it: every case runs with the newest release
+// of its major version and with the oldest in JSON, and with the newest in Protobuf.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import WebSocket from 'ws';
 
-import { Network, Server, Subscriber, until } from './support.mjs';
+import { Network, Server, Subscriber, bytes, spoken, until } from './support.mjs';
 
 /** Small, so that a test can miss more than is recovered. */
 const RECOVERY_LIMIT = 20;
+/** The build that mobile SDKs resemble: binary frames. */
+const PROTOBUF = 'centrifuge/build/protobuf';
 
-for (const sdk of ['centrifuge', 'centrifuge-oldest']) {
+for (const sdk of ['centrifuge', 'centrifuge-oldest', PROTOBUF]) {
   describe(sdk, { timeout: 120_000 }, () => {
     let Centrifuge, State, server, network, platform, store, driver, clients, count;
 
@@ -62,6 +64,11 @@ for (const sdk of ['centrifuge', 'centrifuge-oldest']) {
     /** A connected client and what happened to its connection. */
     function connect(options) {
       const client = new Centrifuge(network.url, { websocket: WebSocket, ...options });
+      if (sdk === PROTOBUF) {
+        const { rpc } = client;
+        client.binary = true;
+        client.rpc = async (method, data) => spoken(await rpc.call(client, method, bytes(data)));
+      }
       const seen = { client, connected: [], connecting: [], disconnected: [], errors: [] };
       client.on('connected', (context) => seen.connected.push(context));
       client.on('connecting', (context) => seen.connecting.push(context));

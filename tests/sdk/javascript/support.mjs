@@ -190,6 +190,20 @@ export class Network {
   }
 }
 
+/** In the Protobuf build payloads are bytes, which to ordercast are JSON text. */
+export const bytes = (value) => new TextEncoder().encode(JSON.stringify(value));
+
+/** What was said, with every payload of bytes read. */
+export function spoken(value) {
+  if (value instanceof Uint8Array) {
+    // No payload at all is no bytes.
+    return value.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(value));
+  }
+  if (Array.isArray(value)) return value.map(spoken);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, spoken(inner)]));
+}
+
 /** One subscription and all that it was told, in order. */
 export class Subscriber {
   publications = [];
@@ -199,9 +213,15 @@ export class Subscriber {
   errors = [];
 
   constructor(client, channel, options) {
-    this.subscription = client.newSubscription(channel, options);
-    this.subscription.on('publication', (context) => this.publications.push(context));
-    this.subscription.on('subscribed', (context) => this.subscribed.push(context));
+    const data = client.binary && options?.data ? bytes(options.data) : options?.data;
+    this.subscription = client.newSubscription(channel, options && { ...options, data });
+    if (client.binary) {
+      const { history } = this.subscription;
+      this.subscription.history = async (asked) =>
+        spoken(await history.call(this.subscription, asked));
+    }
+    this.subscription.on('publication', (context) => this.publications.push(spoken(context)));
+    this.subscription.on('subscribed', (context) => this.subscribed.push(spoken(context)));
     this.subscription.on('subscribing', (context) => this.subscribing.push(context));
     this.subscription.on('unsubscribed', (context) => this.unsubscribed.push(context));
     this.subscription.on('error', (context) => this.errors.push(context));
