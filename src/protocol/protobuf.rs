@@ -411,7 +411,7 @@ pub(super) fn encode_push(out: &mut Vec<u8>, push: &Push<'_>) {
         }
         Push::Unsubscribe { channel, end: Unsubscribed { code, reason } } => {
             (*channel).clone_into(&mut message.channel);
-            let ended = UnsubscribeMessage { code: (*code).into(), reason: (*reason).to_owned() };
+            let ended = UnsubscribeMessage { code: *code, reason: (*reason).to_owned() };
             message.unsubscribe = Some(ended);
         }
         Push::Message { data } => message.message = Some(DataRequest { data: text(Some(data)) }),

@@ -33,6 +33,37 @@ async fn the_subprotocol_is_echoed_if_offered_and_none_is_made_up() {
 }
 
 #[actix_web::test]
+async fn protobuf_is_spoken_to_whoever_asks_by_subprotocol_or_query() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let subprotocol = "Sec-WebSocket-Protocol: centrifuge-protobuf\r\n";
+    for (path, offer, echo) in [
+        (PATH.to_owned(), subprotocol, Some("centrifuge-protobuf")),
+        (format!("{PATH}?format=protobuf"), "", None),
+        (format!("{PATH}?cf_protocol=protobuf"), "", None),
+    ] {
+        let mut raw = Raw::open(&server.url).await;
+        let head = raw.get(&path, &format!("{UPGRADE}{offer}")).await;
+        assert_eq!(head.status, 101, "{path} {offer}");
+        assert_eq!(head.header("sec-websocket-protocol"), echo, "{path} {offer}");
+        // {id: 1, connect: {token}}, each behind its length. A key is 68 characters.
+        let key = city.key.as_bytes();
+        let length = u8::try_from(key.len()).unwrap();
+        let mut connect = vec![length + 6, 0x08, 1, 0x22, length + 2, 0x0a, length];
+        connect.extend_from_slice(key);
+        raw.send(&client_frame(raw::BINARY, &connect)).await;
+        let (first, reply) = raw.frame().await.unwrap();
+        assert_eq!(first, raw::BINARY);
+        // {id: 1, connect: {client: 36 characters…}}.
+        assert_eq!(reply[1..4], [0x08, 1, 0x2a], "{reply:?}");
+        assert_eq!(reply[5..7], [0x0a, 36], "{reply:?}");
+        raw.send_text("{}").await;
+        assert_eq!(raw.closed().await.code, Some(3506), "text is the other codec's");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn browsers_get_in_from_our_own_host_and_from_the_origins_named() {
     let server = Server::start_with(|config| {
         config.socket.allowed_origins = vec!["https://app.example.com".to_owned()];
