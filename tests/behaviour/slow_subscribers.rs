@@ -40,7 +40,12 @@ async fn change(city: &City, order: &str, nth: usize) {
 
 #[actix_web::test]
 async fn a_subscriber_that_stops_reading_is_closed_as_slow_and_recovers_all_while_others_go_on() {
-    let server = Server::start_with(small).await;
+    let server = Server::start_with(|config| {
+        small(config);
+        // Time enough to read again and learn why.
+        config.socket.close_timeout_s = of(30);
+    })
+    .await;
     let city = City::found(&server.url, &server.database).await;
     let order = city.order_id().await;
     let token = city.ops_token().await;
@@ -82,6 +87,7 @@ async fn a_subscriber_that_stops_reading_is_closed_as_slow_and_recovers_all_whil
     let last = healthy.event().await["position"].as_u64().unwrap();
     follower.follow(&mut phone, last).await;
     assert_eq!(follower.heard.len(), changes + 1);
+    drop((phone, healthy));
     server.stop().await;
 }
 
@@ -104,11 +110,7 @@ async fn with_long_snapshot(server: &Server, city: &City, token: &str) -> (Raw, 
 
 #[actix_web::test]
 async fn a_subscriber_that_never_reads_again_is_let_go_soon() {
-    let server = Server::start_with(|config| {
-        small(config);
-        config.socket.close_timeout_s = of(1);
-    })
-    .await;
+    let server = Server::start_with(small).await;
     let city = City::found(&server.url, &server.database).await;
     let token = city.ops_token().await;
     let (_deaf, order) = with_long_snapshot(&server, &city, &token).await;

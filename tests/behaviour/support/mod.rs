@@ -44,6 +44,8 @@ pub fn config(database: &Scratch) -> Config {
     config.database.url = Secret(database.url.clone());
     config.auth.secret = Secret(SECRET.to_owned());
     config.server.workers = 2;
+    // Nobody reads the phones of a test that is over: each stop would wait for them.
+    config.socket.close_timeout_s = of(1);
     config
 }
 
