@@ -19,6 +19,7 @@ use super::handshake::TakeOver;
 use super::session::Session;
 use crate::api::Api;
 use crate::hub::{Hub, Mailbox};
+use crate::protocol::code::Disconnect;
 
 /// Largest body of an answer that is not an upgrade: a problem, or a page asked for oddly.
 const ANSWER_MAX: usize = 1 << 20;
@@ -66,6 +67,10 @@ where
         let _counted = Counted::new(&api.sockets);
         let mailbox = Rc::new(Mailbox::new(stream, settings.mailbox_bytes));
         hub.enter(&mailbox);
+        // The stop may have passed the hub before this socket came to it.
+        if api.stopping.load(Ordering::Relaxed) {
+            mailbox.end(Disconnect::SHUTDOWN);
+        }
         let session = Session::new(web::Data::clone(&api), hub, mailbox, mark);
         Box::pin(session.run(early)).await;
     }
