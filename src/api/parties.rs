@@ -103,15 +103,6 @@ fn capacity(orders: i32) -> Result<i32, Problem> {
     }
 }
 
-fn display_name(name: &str) -> String {
-    let mut words = name.split_whitespace();
-    let first = words.next().unwrap_or_default();
-    match words.next_back().and_then(|last| last.chars().next()) {
-        Some(initial) => format!("{first} {initial}."),
-        None => first.to_owned(),
-    }
-}
-
 fn vehicle(body: VehicleBody) -> Result<Vehicle, Problem> {
     Ok(Vehicle {
         kind: required_text("vehicle.type", body.kind, 40)?,
@@ -288,7 +279,7 @@ impl Api {
             external_id: external_id(path, body.external_id)?,
             display_name: match body.display_name {
                 Some(given) => required_text("display_name", given, 80)?,
-                None => display_name(&name),
+                None => view::first_name_and_initial(&name),
             },
             name,
             phone: optional_text("phone", body.phone, 40)?,

@@ -98,7 +98,8 @@ fn first_name(name: &str) -> String {
     name.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
-fn first_name_and_initial(name: &str) -> String {
+/// How a person is called in front of those who need no full name: `Cori R.`
+pub fn first_name_and_initial(name: &str) -> String {
     let mut words = name.split_whitespace();
     let first = words.next().unwrap_or_default();
     match words.next_back().and_then(|last| last.chars().next()) {
