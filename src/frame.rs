@@ -238,12 +238,6 @@ fn close(payload: &[u8]) -> Result<Incoming, Disconnect> {
     }
 }
 
-/// A text message as one frame, to be shared by all who get it.
-#[must_use]
-pub fn text_frame(payload: &[u8]) -> Bytes {
-    frame(OpCode::Text, payload)
-}
-
 /// A message of a codec as one frame, to be shared by all who get it.
 #[must_use]
 pub fn message_frame(codec: Codec, payload: &[u8]) -> Bytes {
@@ -441,9 +435,12 @@ mod tests {
 
     #[test]
     fn frames_of_ours_are_whole_and_not_masked() {
-        assert_eq!(&*text_frame(b"{}"), b"\x81\x02{}");
-        assert_eq!(&text_frame(&[b'a'; 126])[..4], b"\x81\x7e\x00\x7e");
-        assert_eq!(&text_frame(&vec![b'a'; 65_536])[..10], b"\x81\x7f\0\0\0\0\0\x01\0\0");
+        assert_eq!(&*message_frame(Codec::Json, b"{}"), b"\x81\x02{}");
+        assert_eq!(&message_frame(Codec::Json, &[b'a'; 126])[..4], b"\x81\x7e\x00\x7e");
+        assert_eq!(
+            &message_frame(Codec::Json, &vec![b'a'; 65_536])[..10],
+            b"\x81\x7f\0\0\0\0\0\x01\0\0"
+        );
         assert_eq!(&*ping_frame(b""), b"\x89\x00");
         assert_eq!(&*pong_frame(b"p"), b"\x8a\x01p");
         assert_eq!(&*close_frame(3001, "shutdown"), b"\x88\x0a\x0b\xb9shutdown");

@@ -160,11 +160,6 @@ impl Hub {
         mailboxes.push(Rc::downgrade(mailbox));
     }
 
-    /// Sessions of this worker that are there now.
-    pub fn sessions(&self) -> usize {
-        self.mailboxes.borrow().iter().filter(|mailbox| mailbox.strong_count() > 0).count()
-    }
-
     /// Adds a listener, which holds back what it hears until it goes live.
     pub fn listen(&self, listener: &Rc<Listener>) {
         let mut topics = self.topics.borrow_mut();

@@ -2,7 +2,8 @@
 //!
 //! Everything that leaves ordercast about an order goes through [`order()`] (as it stands) or
 //! [`LogEvent::render`] (as it changed), for one [`Audience`]. Both are pure: what a subscriber
-//! hears live, and what it recovers from the log a day later, are the same bytes.
+//! hears live, and what it recovers from the log a day later, are the same bytes. Only who looks
+//! back at an order that is over ([`LogEvent::render_at`]) is shown less of it.
 //!
 //! Absent on purpose: it asks nobody and knows no channel; who is which audience is decided by
 //! those who check tokens.
