@@ -16,13 +16,16 @@ const ROOMS: &[&str] = &[
     "protocol",
     "auth",
     "frame",
+    "wire",
     "view",
     "store",
     "hub",
+    "session",
     "feed",
     "api",
     "http",
-    "ws",
+    "channels",
+    "server",
     "dashboard",
     "embedded",
     "app",
@@ -34,7 +37,13 @@ const BARRED: &[(&str, &[&str], &str)] = &[
     ("protocol", &["domain", "config", "telemetry"], "knows frames, and nothing of orders"),
     ("frame", &["domain", "config", "telemetry", "auth"], "knows bytes, and nothing of orders"),
     ("store", &["protocol", "frame", "auth"], "knows no socket, no channel and no token"),
+    ("wire", &["domain", "config", "telemetry", "auth"], "knows bytes, and nothing of orders"),
     ("hub", &["store"], "knows no SQL"),
+    (
+        "session",
+        &["domain", "auth", "view", "store"],
+        "knows connections; what they are served from, a source says",
+    ),
 ];
 
 /// Lines of a file, its tests at the foot not counted.

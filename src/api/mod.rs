@@ -18,7 +18,7 @@ mod rpc;
 mod tokens;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -36,6 +36,7 @@ use crate::config::Config;
 use crate::domain::Role;
 use crate::feed::FeedState;
 use crate::hub::Topic;
+use crate::session::House;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
 
@@ -56,10 +57,8 @@ pub struct Api {
     pub feed: watch::Receiver<FeedState>,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
-    /// Sockets open now.
-    pub sockets: AtomicUsize,
-    /// Set once the process is to stop: no new sockets, not ready.
-    pub stopping: AtomicBool,
+    /// What all sockets share.
+    pub house: House<Self>,
 }
 
 impl Api {
@@ -76,7 +75,7 @@ impl Api {
 
     /// Whether the process can do its work: the log is heard, and it is not stopping.
     pub fn is_ready(&self) -> bool {
-        self.feed.borrow().up && !self.stopping.load(Ordering::Relaxed)
+        self.feed.borrow().up && !self.house.stopping.load(Ordering::Relaxed)
     }
 
     /// The time by the clock tokens are judged by.

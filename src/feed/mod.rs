@@ -33,7 +33,7 @@ pub struct FeedState {
 #[derive(Debug)]
 pub struct Feed {
     listening: Listening,
-    hubs: Hubs,
+    hubs: Hubs<Publication>,
     settings: config::Feed,
     /// Pause between ending two groups of sessions.
     close_pace: Duration,
@@ -47,7 +47,7 @@ impl Feed {
     /// A feed and the place where its state can be watched.
     pub fn new(
         listening: Listening,
-        hubs: Hubs,
+        hubs: Hubs<Publication>,
         settings: config::Feed,
         close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
