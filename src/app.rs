@@ -89,6 +89,7 @@ impl App {
             database: database.clone(),
             writer,
             feed: feed_state.clone(),
+            window: Arc::clone(feed.window()),
             long_polls: Semaphore::new(config.api.long_polls_max),
             sockets: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),

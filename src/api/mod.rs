@@ -34,7 +34,7 @@ pub use tokens::IssuedToken;
 use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::FeedState;
+use crate::feed::{FeedState, Window};
 use crate::hub::Topic;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
@@ -54,6 +54,8 @@ pub struct Api {
     pub api_keys: ApiKeys,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
+    /// The newest events, held in memory.
+    pub window: Arc<Window>,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
     /// Sockets open now.

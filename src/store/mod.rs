@@ -155,8 +155,8 @@ impl Database {
         Arc::clone(&self.epoch.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set_epoch(&self, epoch: &str) {
-        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(epoch);
+    fn set_epoch(&self, epoch: &Arc<str>) {
+        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(epoch);
     }
 
     async fn reading(&self) -> Result<Object, Error> {
