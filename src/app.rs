@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::hub::{Hub, Hubs, LocalHub, Message};
 use crate::protocol::code::Disconnect;
-use crate::store::{self, Database, SchemaState, Writer};
+use crate::store::{self, Database, Flights, SchemaState, Writer};
 use crate::{dashboard, http, ws};
 
 /// Why a process does not start, or ends by itself.
@@ -90,6 +90,7 @@ impl App {
             writer,
             feed: feed_state.clone(),
             window: Arc::clone(feed.window()),
+            flights: Flights::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
             sockets: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),

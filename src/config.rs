@@ -67,7 +67,7 @@ sections! {
         request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
-        statement_timeout_ms: Millis, connect_timeout_ms: Millis, }
+        statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize, }
     /// `[embedded]`
     Embedded { bin_dir: String, data_dir: String, max_connections: u16, shared_buffers_mb: u32, }
     /// `[auth]`
@@ -176,6 +176,7 @@ impl Config {
             server.keep_alive_s 1..=600; server.shutdown_timeout_s 1..=120;
             database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
             database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
+            database.shared_reads_max 0..=1_000_000;
             embedded.max_connections 10..=1_000; embedded.shared_buffers_mb 16..=65_536;
             auth.token_ttl_max_s 60..=31_536_000; auth.api_key_cache_s 0..=300;
             auth.token_ttl_default_s 60..=u128::from(self.auth.token_ttl_max_s.secs());

@@ -33,11 +33,14 @@ pub use tokens::IssuedToken;
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
 use crate::config::Config;
-use crate::domain::Role;
+use crate::domain::{Role, TenantId};
 use crate::feed::{FeedState, Window};
 use crate::hub::Topic;
-use crate::store::{Database, Writer};
+use crate::store::{self, Database, Flights, Missed, Scope, Writer};
 use crate::view::Audience;
+
+/// Reads of what was missed by whom: tenant, part of its log, after which position, how many.
+pub type MissedReads = Flights<(TenantId, Scope, u64, u32), Result<Missed, store::Error>>;
 
 /// Everything a request may need; shared by all threads.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub struct Api {
     pub feed: watch::Receiver<FeedState>,
     /// The newest events, held in memory.
     pub window: Arc<Window>,
+    /// Reads of what was missed that are under way, for others to join.
+    pub flights: MissedReads,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
     /// Sockets open now.

@@ -9,6 +9,7 @@
 mod batch;
 mod change;
 mod connect;
+mod flight;
 mod judge;
 mod listen;
 mod log;
@@ -27,6 +28,7 @@ use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
+pub use flight::{Crashed, Flights};
 pub use listen::{Listening, Woken};
 pub use log::{Missed, Scope};
 pub use migrate::{SchemaState, migrate, schema_state};
