@@ -14,7 +14,7 @@ use actix_web::web::{self, ServiceConfig};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, ApiKeys};
+use crate::api::{Api, ApiKeys, SharedReads};
 use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::Feed;
@@ -86,6 +86,8 @@ impl App {
             database: database.clone(),
             writer,
             feed: feed_state.clone(),
+            window: Arc::clone(feed.window()),
+            shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
             house: House::new(presence),
             config: Arc::clone(&config),

@@ -67,7 +67,7 @@ sections! {
         request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
-        statement_timeout_ms: Millis, connect_timeout_ms: Millis, }
+        statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize, }
     /// `[embedded]`
     Embedded { bin_dir: String, data_dir: String, max_connections: u16, shared_buffers_mb: u32, }
     /// `[auth]`
@@ -77,7 +77,8 @@ sections! {
     Writer { queue_len: usize, batch_max: usize, idempotency_ttl_s: Secs, }
     /// `[feed]`
     Feed { poll_interval_ms: Millis, probe_interval_ms: Millis, page_len: u32,
-        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize, }
+        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize,
+        window_len: usize, preload_timeout_ms: Millis, }
     /// `[socket]`
     Socket { max_sockets: usize, message_limit_bytes: usize, commands_per_message: usize,
         max_subscriptions: usize, channel_name_bytes: usize, mailbox_bytes: usize,
@@ -175,6 +176,7 @@ impl Config {
             server.keep_alive_s 1..=600; server.shutdown_timeout_s 1..=120;
             database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
             database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
+            database.shared_reads_max 0..=1_000_000;
             embedded.max_connections 10..=1_000; embedded.shared_buffers_mb 16..=65_536;
             auth.token_ttl_max_s 60..=31_536_000; auth.api_key_cache_s 0..=300;
             auth.token_ttl_default_s 60..=u128::from(self.auth.token_ttl_max_s.secs());
@@ -184,6 +186,7 @@ impl Config {
             feed.poll_interval_ms 50..=60_000; feed.probe_interval_ms 200..=60_000;
             feed.page_len 1..=10_000; feed.reconnect_min_ms 10..=60_000;
             feed.reconnect_max_ms 10..=60_000; feed.worker_queue_len 1..=1_024;
+            feed.window_len 0..=1_000_000; feed.preload_timeout_ms 1..=60_000;
             socket.max_sockets 1..=1_000_000; socket.message_limit_bytes 1_024..=1_048_576;
             socket.commands_per_message 1..=1_024; socket.max_subscriptions 1..=4_096;
             socket.channel_name_bytes 16..=255; socket.mailbox_bytes 16_384..=16_777_216;

@@ -15,6 +15,7 @@ mod orders;
 mod parties;
 mod problem;
 mod rpc;
+mod shared;
 mod tokens;
 
 use std::sync::Arc;
@@ -29,12 +30,13 @@ pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::FeedState;
+use crate::feed::{FeedState, Window};
 use crate::hub::Topic;
 use crate::session::House;
 use crate::store::{Database, Writer};
@@ -55,6 +57,10 @@ pub struct Api {
     pub api_keys: ApiKeys,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
+    /// The newest events, held in memory.
+    pub window: Arc<Window>,
+    /// Reads that are under way, for others to join.
+    pub shared: SharedReads,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
     /// What all sockets share.

@@ -37,3 +37,4 @@ mod tenants;
 mod tokens;
 mod two_processes;
 mod validating;
+mod window;
