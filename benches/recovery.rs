@@ -18,7 +18,7 @@ use ordercast::config::{self, Config, Overrides, Secret};
 use ordercast::domain::{DriverId, OrderId, StoreId, TenantId};
 use ordercast::embedded::{Durability, Postgres, Settings};
 use ordercast::feed::{Feed, Since, Window};
-use ordercast::hub::{Hubs, Topic};
+use ordercast::hub::{Hubs, News as _, Topic};
 use ordercast::store::{self, Database, Scope};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
