@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::api::{Api, ApiKeys};
 use crate::auth::Keys;
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Revoked};
 use crate::hub::{Hub, Hubs, LocalHub, Message};
 use crate::protocol::code::Disconnect;
 use crate::store::{self, Database, SchemaState, Writer};
@@ -79,7 +79,11 @@ impl App {
         let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
         let hubs = Hubs::default();
         let pace = config.socket.close_pace_ms.get();
-        let (feed, mut feed_state) = Feed::new(listening, hubs.clone(), config.feed.clone(), pace);
+        // A key that was believed when it was revoked must not be believed again from memory.
+        let longest = config.auth.token_ttl_max_s.max(config.auth.api_key_cache_s);
+        let revoked = Arc::new(Revoked::new(longest.get()));
+        let (feed, mut feed_state) =
+            Feed::new(listening, hubs.clone(), Arc::clone(&revoked), config.feed.clone(), pace);
         let api = Arc::new(Api {
             keys: Keys::new(&config.auth.secret.0),
             api_keys: ApiKeys::new(
@@ -88,6 +92,7 @@ impl App {
             ),
             database: database.clone(),
             writer,
+            revoked,
             feed: feed_state.clone(),
             long_polls: Semaphore::new(config.api.long_polls_max),
             sockets: AtomicUsize::new(0),

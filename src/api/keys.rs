@@ -11,7 +11,8 @@ use crate::auth::{self, Principal};
 use crate::domain::Role;
 use crate::store::Database;
 
-/// A bounded memory of API keys; a revoked key is believed at most as long as the memory lasts.
+/// A bounded memory of API keys; what is revoked meanwhile, those who
+/// ask find out from `Revoked`, which remembers longer than this.
 #[derive(Debug)]
 pub struct ApiKeys {
     ttl: Duration,

@@ -9,6 +9,7 @@
 
 mod body;
 mod cursor;
+mod ending;
 mod events;
 mod keys;
 mod orders;
@@ -34,7 +35,7 @@ pub use tokens::IssuedToken;
 use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::FeedState;
+use crate::feed::{FeedState, Revoked};
 use crate::hub::Topic;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
@@ -52,6 +53,8 @@ pub struct Api {
     pub keys: Keys,
     /// API keys seen lately.
     pub api_keys: ApiKeys,
+    /// Tokens and API keys that speak for nobody any more.
+    pub revoked: Arc<Revoked>,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
     /// Long polls that may still be opened.
@@ -63,8 +66,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// Who the token or API key speaks for.
+    /// Who the token or API key speaks for. One that was revoked is answered like one that never
+    /// was.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, Problem> {
+        let principal = self.verify(token).await?;
+        if self.revoked.contains(principal.tenant, principal.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(principal)
+    }
+
+    async fn verify(&self, token: &str) -> Result<Principal, Problem> {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
         }

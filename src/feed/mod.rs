@@ -7,6 +7,7 @@
 //! log cannot be read it publishes nothing, and readiness fails.
 
 mod backoff;
+mod revoked;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::hub::{Hubs, Message, Publication};
 use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
 use backoff::Backoff;
+pub use revoked::Revoked;
 
 /// Where the feed stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub struct FeedState {
 pub struct Feed {
     listening: Listening,
     hubs: Hubs,
+    revoked: Arc<Revoked>,
     settings: config::Feed,
     /// Pause between ending two groups of sessions.
     close_pace: Duration,
@@ -44,15 +47,17 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed and the place where its state can be watched.
+    /// A feed and the place where its state can be watched. It keeps `revoked` current.
     pub fn new(
         listening: Listening,
         hubs: Hubs,
+        revoked: Arc<Revoked>,
         settings: config::Feed,
         close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
         let (state, watched) = watch::channel(FeedState::default());
-        let feed = Self { listening, hubs, settings, close_pace, state, epoch: None, cursor: 0 };
+        let feed =
+            Self { listening, hubs, revoked, settings, close_pace, state, epoch: None, cursor: 0 };
         (feed, watched)
     }
 
@@ -90,10 +95,15 @@ impl Feed {
         let (epoch, last) = self.listening.connect().await?;
         match &self.epoch {
             // Nobody has heard anything yet: what was committed before is in snapshots.
-            None => self.cursor = last,
+            None => {
+                self.load_revoked().await?;
+                self.cursor = last;
+            }
             Some(known) if *known == epoch && last >= self.cursor => self.drain().await?,
             Some(known) => {
                 tracing::error!(%known, %epoch, last, cursor = self.cursor, "the log was replaced");
+                // Before the sessions come again, and judged by what this log says.
+                self.load_revoked().await?;
                 self.hubs
                     .send(&Message::EndAll {
                         why: Disconnect::STATE_INVALIDATED,
@@ -107,6 +117,24 @@ impl Feed {
         self.state.send_replace(FeedState { up: true, cursor: self.cursor });
         tracing::info!(cursor = self.cursor, "the feed is up");
         Ok(())
+    }
+
+    /// Adds all that the table holds. After the position that is gone on from was read, so that
+    /// what is revoked meanwhile is in the table, or comes with the log, or both. What was
+    /// revoked once stays so, even if a log that took the place of ours knows nothing of it.
+    async fn load_revoked(&self) -> Result<(), Error> {
+        let limit = self.settings.page_len;
+        let mut after = None;
+        loop {
+            let page = self.listening.read_revoked(after, limit).await?;
+            for one in &page {
+                self.revoked.load(one);
+            }
+            after = page.last().copied();
+            if page.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+        }
     }
 
     /// Publishes until the connection is lost.
@@ -143,6 +171,7 @@ impl Feed {
                         first = first.position,
                         "the log has a gap"
                     );
+                    self.load_revoked().await?;
                     self.hubs
                         .send(&Message::EndAll {
                             why: Disconnect::INSUFFICIENT_STATE,
@@ -153,6 +182,12 @@ impl Feed {
                 self.cursor = last.position;
                 let publications: Arc<[_]> =
                     page.into_iter().map(|event| Arc::new(Publication::new(event))).collect();
+                // Before anyone hears of it: whoever comes again then is refused.
+                for publication in publications.iter() {
+                    if let Some((tenant, id)) = publication.revokes() {
+                        self.revoked.add(tenant, id, publication.event().recorded_at);
+                    }
+                }
                 self.hubs.send(&Message::Publish(publications)).await;
                 self.state.send_modify(|state| state.cursor = self.cursor);
             }

@@ -43,6 +43,8 @@ pub enum Seat {
     OrderOps,
     /// The platform, looking at one order.
     OrderPlatform,
+    /// The courier who has an order, looking at it alone.
+    OrderDriver,
     /// The store itself.
     Store,
     /// The courier itself.
@@ -57,7 +59,7 @@ pub enum Seat {
 
 impl Seat {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 
     /// Which audience sits there.
     pub const fn audience(self) -> Audience {
@@ -66,7 +68,7 @@ impl Seat {
             Self::OrderOps | Self::Dispatch => Audience::Ops,
             Self::OrderPlatform | Self::Tenant => Audience::Platform,
             Self::Store => Audience::Store,
-            Self::Driver => Audience::Driver,
+            Self::OrderDriver | Self::Driver => Audience::Driver,
             Self::FormerDriver => Audience::FormerDriver,
         }
     }

@@ -9,6 +9,7 @@
 mod batch;
 mod change;
 mod connect;
+mod ending;
 mod judge;
 mod listen;
 mod log;
@@ -27,7 +28,7 @@ use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
-pub use listen::{Listening, Woken};
+pub use listen::{Listening, RevokedToken, Woken};
 pub use log::{Missed, Scope};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};

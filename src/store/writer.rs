@@ -3,7 +3,7 @@
 //! A batch is whatever queued while the one before it committed: alone, a change waits for
 //! nothing; under load batches grow by themselves. There is no timer and no lingering.
 //!
-//! Two changes of one order never share a batch: the second goes into the next one, judged on
+//! Deleting a store has a batch of its own. Two changes of one order never share a batch: the second goes into the next one, judged on
 //! what the first left. A failed batch is retried change by change, so that one poisoned change
 //! cannot fail its neighbours. A connection lost while committing leaves an unknown outcome,
 //! which the database itself is asked for, never assumed.
@@ -18,7 +18,7 @@ use super::batch::{BatchError, Trace, run_batch};
 use super::change::{Change, Outcome, Target, WriteError};
 use super::judge::key_scope;
 use super::{Database, Error, statement};
-use crate::domain::{DriverId, OrderId, StoreId, TenantId};
+use crate::domain::{CredentialId, DriverId, OrderId, StoreId, TenantId};
 
 /// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
 const RESOLVE_FOR: Duration = Duration::from_secs(10);
@@ -37,8 +37,9 @@ struct Job {
 enum Exclusive {
     Order(OrderId),
     External(TenantId, String),
-    Duty(DriverId),
-    Pause(StoreId),
+    Driver(DriverId),
+    Store(StoreId),
+    Token(TenantId, CredentialId),
     Key(TenantId, String, String),
 }
 
@@ -100,6 +101,16 @@ fn gather(deferred: &mut VecDeque<Job>, queue: &mut Queue) -> Vec<Job> {
     // What is put off is looked at again with every batch: no more than one batch of it.
     while batch.len() < queue.batch_max && put_off.len() < queue.batch_max {
         let Some(job) = deferred.pop_front().or_else(|| queue.jobs.try_recv().ok()) else { break };
+        // Seldom, and waiting for all who place orders there: with other locks of stores in the
+        // same batch, two processes could wait for each other.
+        if matches!(job.change.target, Target::DeleteStore { .. }) {
+            if batch.is_empty() {
+                batch.push(job);
+            } else {
+                put_off.push_back(job);
+            }
+            break;
+        }
         let wants = exclusives(&job.change);
         let free = wants.iter().all(|want| !taken.contains(want));
         // A job that waits keeps its place before later ones that want the same.
@@ -122,8 +133,9 @@ fn exclusives(change: &Change) -> Vec<Exclusive> {
             Exclusive::External(change.tenant, draft.external_id.clone())
         }
         Target::Order { id, .. } => Exclusive::Order(*id),
-        Target::Duty { driver, .. } => Exclusive::Duty(*driver),
-        Target::Pause { store, .. } => Exclusive::Pause(*store),
+        Target::Duty { driver, .. } | Target::DeleteDriver { driver } => Exclusive::Driver(*driver),
+        Target::Pause { store, .. } | Target::DeleteStore { store } => Exclusive::Store(*store),
+        Target::Revoke { token, .. } => Exclusive::Token(change.tenant, *token),
     });
     if let Some(key) = &change.idempotency {
         wants.push(Exclusive::Key(change.tenant, key_scope(change), key.key.clone()));
