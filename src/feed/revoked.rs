@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn an_identifier_is_revoked_for_the_tenant_that_revoked_it_and_no_other() {
-        let revoked = Revoked::new(Duration::from_secs(60));
+        let revoked = Revoked::new(Duration::from_mins(1));
         let (ours, theirs, id) = (TenantId::new(), TenantId::new(), CredentialId::new());
         revoked.add(ours, id, at(100));
         assert!(revoked.contains(ours, id));
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn only_what_had_its_time_is_forgotten_and_the_rest_never_fills_the_memory() {
-        let revoked = Revoked::new(Duration::from_secs(60));
+        let revoked = Revoked::new(Duration::from_mins(1));
         let tenant = TenantId::new();
         let keep = i64::try_from(revoked.keep().as_secs()).unwrap();
         let all: Vec<_> = (0..20_000).map(|nth| (CredentialId::new(), at(nth))).collect();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_revoked_again_is_remembered_longer_and_never_shorter() {
-        let revoked = Revoked::new(Duration::from_secs(60));
+        let revoked = Revoked::new(Duration::from_mins(1));
         let (tenant, id) = (TenantId::new(), CredentialId::new());
         revoked.add(tenant, id, at(10_000));
         revoked.load(&RevokedToken { tenant, id, keep_until: at(1) });

@@ -166,7 +166,7 @@ mod tests {
     ) -> Publication {
         let (order, status, was) = (Some(order), Some(status), Some(Status::Ready));
         let n = Some(4);
-        Publication::new(LogEvent { order, n, driver, prior_driver, was, status, ..event(kind) })
+        Publication::new(LogEvent { order, driver, prior_driver, n, was, status, ..event(kind) })
     }
 
     /// The seats of `topic` whose right ends.
@@ -214,20 +214,20 @@ mod tests {
     fn a_couriers_right_to_an_order_ends_when_it_is_lost_or_over() {
         let (order, mine, other) = (OrderId::new(), Some(DriverId::new()), Some(DriverId::new()));
         let courier: &[Seat] = &[Seat::OrderDriver];
-        let rows: [(&str, Status, Option<DriverId>, Option<DriverId>, &[Seat]); 11] = [
-            ("courier.assigned", Status::Ready, mine, None, &[]),
-            ("courier.at_store", Status::Ready, mine, None, &[]),
-            ("order.picked_up", Status::PickedUp, mine, None, &[]),
-            ("order.updated", Status::PickedUp, mine, None, &[]),
-            ("order.returning", Status::Returning, mine, None, &[]),
-            ("courier.changed", Status::Ready, other, mine, courier),
-            ("courier.unassigned", Status::Ready, None, mine, courier),
-            ("order.delivered", Status::Delivered, mine, None, courier),
-            ("order.cancelled", Status::Cancelled, mine, None, courier),
-            ("order.failed", Status::Failed, mine, None, courier),
-            ("order.returned", Status::Returned, mine, None, courier),
-        ];
-        for (kind, status, driver, prior, wanted) in rows {
+        for (kind, status, driver, prior, ends) in [
+            ("courier.assigned", Status::Ready, mine, None, false),
+            ("courier.at_store", Status::Ready, mine, None, false),
+            ("order.picked_up", Status::PickedUp, mine, None, false),
+            ("order.updated", Status::PickedUp, mine, None, false),
+            ("order.returning", Status::Returning, mine, None, false),
+            ("courier.changed", Status::Ready, other, mine, true),
+            ("courier.unassigned", Status::Ready, None, mine, true),
+            ("order.delivered", Status::Delivered, mine, None, true),
+            ("order.cancelled", Status::Cancelled, mine, None, true),
+            ("order.failed", Status::Failed, mine, None, true),
+            ("order.returned", Status::Returned, mine, None, true),
+        ] {
+            let wanted: &[Seat] = if ends { courier } else { &[] };
             let publication = of_order(kind, order, status, driver, prior);
             assert_eq!(ended(&publication, Topic::Order(order)), wanted, "{kind}");
             assert_eq!(ended(&publication, Topic::Order(OrderId::new())), [], "{kind}");

@@ -31,7 +31,7 @@ impl Room {
         id: StoreId,
         writes: &mut Writes,
     ) -> Outcome {
-        if !self.stores.get(&id).is_some_and(|(store, _)| store.tenant == change.tenant) {
+        if self.stores.get(&id).is_none_or(|(store, _)| store.tenant != change.tenant) {
             return Outcome::Refused(Refusal::NotFound, None);
         }
         if self.deleted_stores.contains(&id) {

@@ -89,7 +89,8 @@ pub async fn run_writer(database: Database, mut queue: Queue) {
             }
         }
         let batch = gather(&mut deferred, &mut queue);
-        write(&database, batch).await;
+        // Boxed: it holds every step of the pipeline, and would be part of all that awaits it.
+        Box::pin(write(&database, batch)).await;
     }
 }
 

@@ -230,7 +230,7 @@ async fn a_token_revoked_from_many_sides_at_once_is_revoked_once() {
         let ids: Vec<String> = (0..4).map(|_| CredentialId::new().to_string()).collect();
         // All of both sides, in another order on each.
         let asking = (0..16).map(|nth: usize| {
-            let place = if nth % 2 == 0 { nth / 2 } else { 15 - nth };
+            let place = if nth.is_multiple_of(2) { nth / 2 } else { (15 - nth) / 2 };
             revoke(&callers[nth % 2], &ids[place % 4])
         });
         join_all(asking).await;
