@@ -261,7 +261,45 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Overrides, Secret};
+    use crate::domain::{Actor, Duty};
     use crate::store::tests::migrated;
+
+    #[test]
+    fn a_store_is_deleted_by_a_batch_of_its_own_in_its_turn() {
+        let (stores, driver) = ([StoreId::new(), StoreId::new()], DriverId::new());
+        let pause = |nth: usize| Target::Pause { store: stores[nth], until: None };
+        let delete = |nth: usize| Target::DeleteStore { store: stores[nth] };
+        let duty = Target::Duty { driver, duty: Duty::On };
+        let (writer, mut queue) = Writer::new(16, 16);
+        let asked = [pause(0), pause(0), delete(0), pause(1), duty, delete(1), delete(0)];
+        for target in asked.clone() {
+            let change = Change {
+                tenant: TenantId::new(),
+                by: Actor::system(),
+                target,
+                idempotency: None,
+                if_match: None,
+                occurred_at: None,
+                place: None,
+            };
+            let (answer, _answered) = oneshot::channel();
+            writer.jobs.try_send(Job { change, answer }).unwrap();
+        }
+        let mut deferred = VecDeque::new();
+        let mut batches = Vec::new();
+        for _ in 0..6 {
+            let batch = gather(&mut deferred, &mut queue);
+            let told = batch.iter().map(|job| format!("{:?}", job.change.target));
+            batches.push(told.collect::<Vec<_>>());
+        }
+        assert!(deferred.is_empty() && queue.jobs.is_empty());
+        let wanted: [&[usize]; 6] = [&[0], &[1], &[2], &[3, 4], &[5], &[6]];
+        let wanted = wanted.map(|batch| {
+            let told = batch.iter().map(|nth| format!("{:?}", asked[*nth]));
+            told.collect::<Vec<_>>()
+        });
+        assert_eq!(batches, wanted);
+    }
 
     #[tokio::test]
     async fn a_lost_commit_is_told_by_its_event_and_not_by_a_number_given_out_again() {

@@ -332,3 +332,29 @@ async fn a_log_that_lost_the_event_or_was_replaced_loses_no_revocation() {
     }
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn a_token_of_the_command_line_lives_no_longer_than_a_revocation_and_tells_its_id() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let token = async |ttl_s: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ordercast"));
+        command
+            .args(["token", "--tenant", &city.tenant, "--kind", "ops", "--ttl-s", ttl_s])
+            .env("ORDERCAST_DATABASE_URL", &server.database.url)
+            .env("ORDERCAST_AUTH__SECRET", SECRET);
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap().trim().to_owned();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let (made, nothing, why) = token("86401").await;
+    assert!(!made && nothing.is_empty() && why.contains("auth.token_ttl_max_s"), "{why}");
+    let (made, token, told) = token("86400").await;
+    assert!(made, "{told}");
+    let id = id_of(&token);
+    assert!(told.lines().any(|line| line == format!("id {id}")), "{told}");
+    city.platform.with_token(&token).get("/v1/orders").await.expect(200);
+    revoke(&city.platform, &id).await;
+    refused(&server.url, &token).await;
+    server.stop().await;
+}
