@@ -57,13 +57,14 @@ impl Publication {
                 Seat::FormerDriver
             }
             // Nothing names the courier of this seat; whoever loses the order hears only that.
-            (Topic::Order(_), Seat::OrderDriver) if self.loses_courier() => Seat::FormerDriver,
+            // A seat of its own: the frame names the channel, which is not the courier's.
+            (Topic::Order(_), Seat::OrderDriver) if self.is_lost() => Seat::OrderFormerDriver,
             _ => seat,
         }
     }
 
-    /// Whether a courier has lost the order by this.
-    fn loses_courier(&self) -> bool {
+    /// Whether a courier loses the order by it.
+    fn is_lost(&self) -> bool {
         self.event.prior_driver.is_some() && self.event.prior_driver != self.event.driver
     }
 
@@ -126,9 +127,10 @@ mod tests {
 
     const SEATS: [Seat; Seat::COUNT] = [
         Seat::OrderCustomer,
+        Seat::OrderDriver,
+        Seat::OrderFormerDriver,
         Seat::OrderOps,
         Seat::OrderPlatform,
-        Seat::OrderDriver,
         Seat::Store,
         Seat::Driver,
         Seat::FormerDriver,
@@ -246,14 +248,27 @@ mod tests {
             let publication = of_order(kind, order, Status::Ready, driver, prior);
             publication.seat_for(Topic::Order(order), Seat::OrderDriver)
         };
-        assert_eq!(heard_at("courier.changed", other, mine), Seat::FormerDriver);
-        assert_eq!(heard_at("courier.unassigned", None, mine), Seat::FormerDriver);
+        assert_eq!(heard_at("courier.changed", other, mine), Seat::OrderFormerDriver);
+        assert_eq!(heard_at("courier.unassigned", None, mine), Seat::OrderFormerDriver);
         assert_eq!(heard_at("courier.at_store", mine, None), Seat::OrderDriver);
         assert_eq!(heard_at("courier.changed", mine, mine), Seat::OrderDriver);
         // Others hear it where they sit.
         let publication = of_order("courier.changed", order, Status::Ready, other, mine);
         for seat in SEATS.into_iter().filter(|seat| *seat != Seat::OrderDriver) {
             assert_eq!(publication.seat_for(Topic::Order(order), seat), seat);
+        }
+    }
+
+    #[test]
+    fn the_loss_of_an_order_is_told_on_each_channel_under_its_own_name() {
+        let (order, mine) = (OrderId::new(), DriverId::new());
+        let lost = of_order("courier.unassigned", order, Status::Ready, None, Some(mine));
+        let topics =
+            [(Topic::Driver(mine), Seat::Driver), (Topic::Order(order), Seat::OrderDriver)];
+        for (topic, seat) in topics.into_iter().chain(topics) {
+            let frame = lost.frame(topic, seat, Codec::Json).unwrap();
+            let text = String::from_utf8_lossy(&frame).into_owned();
+            assert!(text.contains(&format!("\"{topic}\"")), "{topic}: {text}");
         }
     }
 

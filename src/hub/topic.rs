@@ -39,12 +39,14 @@ impl fmt::Display for Topic {
 pub enum Seat {
     /// An order's customer.
     OrderCustomer,
+    /// The courier who has the order, looking at it.
+    OrderDriver,
+    /// The same, hearing that it has lost the order.
+    OrderFormerDriver,
     /// A dispatcher who looks at one order.
     OrderOps,
     /// The platform, looking at one order.
     OrderPlatform,
-    /// The courier who has an order, looking at it alone.
-    OrderDriver,
     /// The store itself.
     Store,
     /// The courier itself.
@@ -59,7 +61,7 @@ pub enum Seat {
 
 impl Seat {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Which audience sits there.
     pub const fn audience(self) -> Audience {
@@ -68,8 +70,8 @@ impl Seat {
             Self::OrderOps | Self::Dispatch => Audience::Ops,
             Self::OrderPlatform | Self::Tenant => Audience::Platform,
             Self::Store => Audience::Store,
-            Self::OrderDriver | Self::Driver => Audience::Driver,
-            Self::FormerDriver => Audience::FormerDriver,
+            Self::Driver | Self::OrderDriver => Audience::Driver,
+            Self::FormerDriver | Self::OrderFormerDriver => Audience::FormerDriver,
         }
     }
 }
