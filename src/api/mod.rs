@@ -9,6 +9,7 @@
 
 mod body;
 mod cursor;
+mod ending;
 mod events;
 mod keys;
 mod orders;
@@ -36,7 +37,7 @@ pub use tokens::IssuedToken;
 use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::{FeedState, Window};
+use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
 use crate::session::House;
 use crate::store::{Database, Writer};
@@ -55,6 +56,8 @@ pub struct Api {
     pub keys: Keys,
     /// API keys seen lately.
     pub api_keys: ApiKeys,
+    /// Tokens and API keys that speak for nobody any more.
+    pub revoked: Arc<Revoked>,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
     /// The newest events, held in memory.
@@ -68,8 +71,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// Who the token or API key speaks for.
+    /// Who the token or API key speaks for. One that was revoked is answered like one that never
+    /// was.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, Problem> {
+        let principal = self.verify(token).await?;
+        if self.revoked.contains(principal.tenant, principal.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(principal)
+    }
+
+    async fn verify(&self, token: &str) -> Result<Principal, Problem> {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
         }
