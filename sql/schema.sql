@@ -247,6 +247,28 @@ create table revoked_tokens (
 );
 CREATE INDEX revoked_tokens_keep_until ON revoked_tokens USING btree (keep_until);
 
+-- The processes that serve sockets.
+create unlogged table processes (
+    id uuid not null,
+    -- When it last said that it lives.
+    seen_at timestamp with time zone not null,
+    constraint processes_pkey PRIMARY KEY (id)
+);
+CREATE INDEX processes_seen_at ON processes USING btree (seen_at);
+
+-- The connections on channels, as far as other processes may be asked for them.
+create unlogged table members (
+    process_id uuid not null,
+    channel text not null,
+    client_id uuid not null,
+    user_id text not null,
+    -- JSON: what others may know of the connection.
+    conn_info text,
+    constraint members_pkey PRIMARY KEY (process_id, channel, client_id),
+    constraint members_process_id_fkey FOREIGN KEY (process_id) REFERENCES processes(id) ON DELETE CASCADE
+);
+CREATE INDEX members_channel ON members USING btree (channel);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,

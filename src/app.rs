@@ -19,6 +19,7 @@ use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::{Feed, Revoked};
 use crate::hub::{Hubs, Message, Presence, Publication};
+use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::House;
 use crate::store::{self, Database, SchemaState, Writer};
@@ -61,7 +62,7 @@ pub struct App {
     writing: JoinHandle<()>,
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
-    telling: JoinHandle<()>,
+    attending: JoinHandle<()>,
 }
 
 impl App {
@@ -70,12 +71,16 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, Error> {
         check_schema(&config).await?;
         let config = Arc::new(config);
-        let (database, listening) = Database::new(&config.database)?;
+        let (database, mut listening) = Database::new(&config.database)?;
         let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
         let hubs = Hubs::default();
         let pace = config.socket.close_pace_ms.get();
         let (presence, moves) = Presence::new(config.socket.moves_len);
-        let telling = tokio::spawn(hubs.clone().tell_moves(moves));
+        let (presence, attendance) =
+            (Arc::new(presence), Arc::new(Attendance::new(database.clone())));
+        let told = listening.take_told().ok_or(Error::Ended("ear"))?;
+        let keeper = Keeper::new(Arc::clone(&attendance), Arc::clone(&presence), hubs.clone());
+        let attending = tokio::spawn(keeper.run(moves, told));
         // A key that was believed when it was revoked must not be believed again from memory.
         let longest = config.auth.token_ttl_max_s.max(config.auth.api_key_cache_s);
         let revoked = Arc::new(Revoked::new(longest.get()));
@@ -94,6 +99,7 @@ impl App {
             window: Arc::clone(feed.window()),
             shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
+            attendance,
             house: House::new(presence),
             config: Arc::clone(&config),
         });
@@ -119,7 +125,7 @@ impl App {
         let serving = tokio::spawn(server);
         tracing::info!(%address, "serving");
         let server = handle;
-        Ok(Self { address, api, hubs, server, serving, writing, feeding, sweeping, telling })
+        Ok(Self { address, api, hubs, server, serving, writing, feeding, sweeping, attending })
     }
 
     /// Where clients connect.
@@ -138,7 +144,7 @@ impl App {
             _ = &mut self.writing => Error::Ended("writer"),
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
-            _ = &mut self.telling => Error::Ended("teller of moves"),
+            _ = &mut self.attending => Error::Ended("keeper of presence"),
             ended = &mut self.serving => match ended {
                 Ok(Err(error)) => Error::Serving(error),
                 Ok(Ok(())) | Err(_) => Error::Ended("server"),
@@ -158,13 +164,15 @@ impl App {
             tracing::warn!(%error, "the server ended badly");
         }
         let database = self.api.database.clone();
+        let attendance = Arc::clone(&self.api.attendance);
         // The workers' shares of it are gone with them: with ours the writer's queue closes, and
         // the writer ends once it is empty.
         drop(self.api);
         let _written = tokio::time::timeout(std::time::Duration::from_secs(30), self.writing).await;
         self.feeding.abort();
         self.sweeping.abort();
-        self.telling.abort();
+        self.attending.abort();
+        attendance.end().await;
         database.close();
         tracing::info!("stopped");
     }

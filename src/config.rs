@@ -85,7 +85,7 @@ sections! {
         subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
         reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
-        close_pace_ms: Millis, moves_len: usize, allowed_origins: Vec<String>, }
+        close_pace_ms: Millis, moves_len: usize, presence_limit: u32, allowed_origins: Vec<String>, }
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
@@ -195,7 +195,7 @@ impl Config {
             socket.ping_interval_s 5..=300; socket.pong_timeout_s 1..=60;
             socket.stale_timeout_s 1..=120; socket.reply_timeout_ms 100..=60_000; socket.close_timeout_s 1..=30;
             socket.expiry_grace_s 0..=300; socket.send_buffer_bytes 4_096..=4_194_304;
-            socket.close_pace_ms 0..=1_000; socket.moves_len 16..=1_000_000;
+            socket.close_pace_ms 0..=1_000; socket.moves_len 16..=1_000_000; socket.presence_limit 1..=10_000;
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;

@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "hub",
     "session",
     "feed",
+    "presence",
     "api",
     "http",
     "channels",

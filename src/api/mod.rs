@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::domain::Role;
 use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
+use crate::presence::Attendance;
 use crate::session::House;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
@@ -66,6 +67,8 @@ pub struct Api {
     pub shared: SharedReads,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
+    /// Who is there at other processes.
+    pub attendance: Arc<Attendance>,
     /// What all sockets share.
     pub house: House<Self>,
 }

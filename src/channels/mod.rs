@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::api::{Api, ProblemCode};
+use crate::api::{Api, Problem, ProblemCode};
 use crate::auth::Principal;
 use crate::config;
 use crate::domain::{CredentialId, TenantId, Word as _};
@@ -148,7 +148,7 @@ impl Source for Api {
         Ok(())
     }
 
-    async fn publish(
+    async fn say(
         &self,
         _who: &Principal,
         _member: &Member,
@@ -165,18 +165,25 @@ impl Source for Api {
         channel: &str,
     ) -> Result<Vec<Arc<Member>>, ErrorReply<'static>> {
         let topic = open::attended(channel, who)?;
+        let denied = |_| ErrorReply::from(ErrorCode::PERMISSION_DENIED);
+        // The channel's name alone says nothing of the tenant.
+        read::exists(self, who, open::scope(topic)).await.map_err(denied)?;
         let mut topics = vec![topic];
         if let Topic::Order(order) = topic {
             // Its courier hears of it on a feed of its own.
-            let denied = |_| ErrorReply::from(ErrorCode::PERMISSION_DENIED);
-            let (_position, sheet) = self.visible_order(who, order).await.map_err(denied)?;
+            let visible = self.visible_order(who, order).await;
+            let (_position, sheet) =
+                visible.map_err(|_| ErrorReply::from(ErrorCode::PERMISSION_DENIED))?;
             let order = sheet.order;
             topics.extend(order.driver.filter(|_| !order.status.is_terminal()).map(Topic::Driver));
         }
-        let presence = &self.house.presence;
+        let (presence, most) = (&self.house.presence, self.config.socket.presence_limit);
         let mut members: Vec<_> = topics.iter().flat_map(|topic| presence.list(topic)).collect();
+        let elsewhere = self.attendance.elsewhere(&topics, most).await;
+        members.extend(elsewhere.map_err(|error| rpc::error(&Problem::from(error)))?);
         members.sort_by(|one, other| one.client.cmp(&other.client));
         members.dedup_by(|one, other| one.client == other.client);
+        members.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         Ok(members)
     }
 }

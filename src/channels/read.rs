@@ -106,7 +106,7 @@ async fn may_still_see(api: &Api, who: &Principal, channel: &Channel) -> Result<
 
 /// Whether there is what a channel is about, and is the tenant's. The channel's name alone opened
 /// it, and a state is not always read.
-async fn exists(api: &Api, who: &Principal, scope: Scope) -> Result<(), Unread> {
+pub(super) async fn exists(api: &Api, who: &Principal, scope: Scope) -> Result<(), Unread> {
     let (database, tenant) = (&api.database, who.tenant);
     let there = match scope {
         Scope::Order(order) => database.find_order(tenant, order).await?.is_some(),

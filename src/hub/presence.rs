@@ -96,6 +96,19 @@ impl<T: Clone + Eq + Hash> Presence<T> {
         }
     }
 
+    /// All who are anywhere, as if they came now.
+    pub fn all(&self) -> Vec<Move<T>> {
+        let members = self.members();
+        let there = members.iter().flat_map(|(topic, there)| {
+            there.values().map(|member| Move {
+                topic: topic.clone(),
+                member: Arc::clone(member),
+                joined: true,
+            })
+        });
+        there.collect()
+    }
+
     /// Who is on the topic, by client.
     pub fn list(&self, topic: &T) -> Vec<Arc<Member>> {
         let members = self.members();

@@ -164,7 +164,7 @@ impl<S: Source> Session<S> {
             Request::Refresh { token } => self.refresh(id, &token, who).await?,
             Request::Publish { channel, data } => {
                 named(&channel)?;
-                match self.source.publish(who, member, &channel, data.as_deref()).await {
+                match self.source.say(who, member, &channel, data.as_deref()).await {
                     Ok(()) => self.reply(id, &Reply::Publish),
                     Err(error) => self.refuse(id, error),
                 }

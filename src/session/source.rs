@@ -88,7 +88,7 @@ pub trait Source: Send + Sync + Sized + 'static {
     async fn take(&self, who: &Self::Who, data: Option<&RawJson>) -> Result<(), Disconnect>;
 
     /// Says something on a channel, by whoever `member` is.
-    async fn publish(
+    async fn say(
         &self,
         who: &Self::Who,
         member: &Member,
@@ -117,14 +117,14 @@ pub struct House<S: Source> {
     /// Set once the process is to stop: no new sockets.
     pub stopping: AtomicBool,
     /// Who is where.
-    pub presence: Presence<TopicOf<S>>,
+    pub presence: Arc<Presence<TopicOf<S>>>,
     /// Connections whose commands come by requests of their own.
     pub streams: Streams,
 }
 
 impl<S: Source> House<S> {
     /// Nobody is there yet.
-    pub fn new(presence: Presence<TopicOf<S>>) -> Self {
+    pub fn new(presence: Arc<Presence<TopicOf<S>>>) -> Self {
         let (sockets, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self { sockets, stopping, presence, streams: Streams::default() }
     }

@@ -47,6 +47,7 @@ pub struct Listening {
     /// says nothing by then is frozen or cut off.
     patience: Duration,
     rung: mpsc::Receiver<()>,
+    told: Option<mpsc::Receiver<String>>,
     down: Arc<Notify>,
 }
 
@@ -61,9 +62,15 @@ impl Listening {
         database: Database,
         patience: Duration,
         rung: mpsc::Receiver<()>,
+        told: mpsc::Receiver<String>,
         down: Arc<Notify>,
     ) -> Self {
-        Self { database, client: None, patience, rung, down }
+        Self { database, client: None, patience, rung, told: Some(told), down }
+    }
+
+    /// What other processes tell of who is there, for the one who asks first.
+    pub fn take_told(&mut self) -> Option<mpsc::Receiver<String>> {
+        self.told.take()
     }
 
     /// Connects, listens, and only then reads which log this is and where it ends: what commits
@@ -74,7 +81,7 @@ impl Listening {
         // Ours from here on: a failure below must not give it back.
         let client = self.client.insert(self.database.listening.get().await?);
         let (epoch, last) = within(self.patience, async {
-            client.batch_execute("listen ordercast").await?;
+            client.batch_execute("listen ordercast; listen ordercast_members").await?;
             let statement = statement::READ_EPOCH.prepare(client).await?;
             let row = client.query_one(&statement, &[]).await?;
             Ok((row.try_get::<_, String>("epoch")?, row.try_get::<_, i64>("last")?))

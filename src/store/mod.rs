@@ -14,6 +14,7 @@ mod flight;
 mod judge;
 mod listen;
 mod log;
+mod members;
 mod migrate;
 mod orders;
 mod parties;
@@ -33,6 +34,7 @@ pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
 pub use flight::{Crashed, Flights};
 pub use listen::{Listening, RevokedToken, Woken};
 pub use log::{Missed, Scope};
+pub use members::{MemberRow, Seen};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
@@ -102,6 +104,10 @@ impl From<PoolError> for Error {
     }
 }
 
+/// What other processes told, waiting to be heard; more is not heard, as nothing durable hangs on
+/// it.
+const TOLD_WAITING: usize = 256;
+
 /// The database: its pools, and which log it holds.
 #[derive(Clone)]
 pub struct Database {
@@ -125,8 +131,9 @@ impl Database {
         let url = settings.url.0.as_str();
         let listen_url = Some(settings.listen_url.0.as_str()).filter(|url| !url.is_empty());
         let (bell, rung) = mpsc::channel(1);
+        let (tell, told) = mpsc::channel(TOLD_WAITING);
         let down = Arc::new(Notify::new());
-        let ear = connect::Ear { bell, down: Arc::clone(&down) };
+        let ear = connect::Ear { bell, tell, down: Arc::clone(&down) };
         let database = Self {
             pool: connect::pool(url, settings.pool_size, "reads", "", settings, None)?,
             // Array parameters defeat the planner's guess at a custom plan, and at how many rows they
@@ -152,7 +159,7 @@ impl Database {
             committed: Arc::default(),
         };
         let patience = settings.statement_timeout_ms.get();
-        let listening = Listening::new(database.clone(), patience, rung, down);
+        let listening = Listening::new(database.clone(), patience, rung, told, down);
         Ok((database, listening))
     }
 

@@ -25,6 +25,7 @@ mod leaks;
 mod listener_outage;
 mod lost_connections;
 mod ordering;
+mod presence;
 mod reading;
 mod recovering;
 mod refusing;
