@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from centrifuge import ClientState, ReplyError, StreamPosition
 
+from day import Day
 from support import Connection, Network, Server, Subscriber, until
 
 # Small, so that a test can miss more than is recovered; but more than a stalled socket may hold.
@@ -28,6 +29,7 @@ class Cases:
     """The cases; `protobuf` says which codec."""
 
     protobuf: bool
+    recovery_limit = RECOVERY_LIMIT
 
     @classmethod
     def setUpClass(cls):
@@ -386,11 +388,11 @@ class Cases:
         self.assertEqual(board.types, ["order.ready"])
 
 
-class Json(Cases, unittest.IsolatedAsyncioTestCase):
+class Json(Cases, Day, unittest.IsolatedAsyncioTestCase):
     protobuf = False
 
 
-class Protobuf(Cases, unittest.IsolatedAsyncioTestCase):
+class Protobuf(Cases, Day, unittest.IsolatedAsyncioTestCase):
     protobuf = True
 
 
