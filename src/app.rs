@@ -26,6 +26,7 @@ use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::Feed;
 use crate::hub::{Hub, Hubs, LocalHub, Message};
+use crate::jwks::{self, Jwks};
 use crate::protocol::code::Disconnect;
 use crate::store::{self, Database, SchemaState, Writer};
 use crate::{dashboard, http, ws};
@@ -39,6 +40,9 @@ pub enum Error {
     /// The schema is not the one this release knows.
     #[error("the database's schema does not fit this release: {0}")]
     Schema(String),
+    /// The public keys that tokens are verified by cannot be read.
+    #[error("preparing the public keys")]
+    Keys(#[from] jwks::Error),
     /// The address cannot be listened on.
     #[error("listening on {address}")]
     Listen {
@@ -67,12 +71,20 @@ pub struct App {
     writing: JoinHandle<()>,
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    /// Lives on the thread that started it; only where there are public keys.
+    reading_keys: Option<JoinHandle<()>>,
 }
 
 impl App {
     /// Starts everything; returns once the feed is up and connections are accepted. `config`
-    /// names a database whose schema is current and a secret.
+    /// names a database whose schema is current and a secret. To be called within an actix system,
+    /// on whose thread the public keys are fetched.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let keys = Keys::configured(&config.auth);
+        let (jwks, key_reader) = match jwks::Reader::start(&config.auth, keys.clone()).await? {
+            Some((jwks, reader)) => (jwks, Some(reader)),
+            None => (Jwks::default(), None),
+        };
         check_schema(&config).await?;
         let config = Arc::new(config);
         let (database, listening) = Database::new(&config.database)?;
@@ -81,7 +93,8 @@ impl App {
         let pace = config.socket.close_pace_ms.get();
         let (feed, mut feed_state) = Feed::new(listening, hubs.clone(), config.feed.clone(), pace);
         let api = Arc::new(Api {
-            keys: Keys::new(&config.auth.secret.0),
+            keys,
+            jwks,
             api_keys: ApiKeys::new(
                 config.auth.api_key_cache_s.get(),
                 config.auth.api_key_cache_size,
@@ -98,6 +111,7 @@ impl App {
         let ttl = config.writer.idempotency_ttl_s.get();
         let sweeping = tokio::spawn(store::run_sweep(database, ttl));
         let feeding = tokio::spawn(feed.run());
+        let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));
         // Nothing is served before the log is heard. The sender lives as long as the feed.
         feed_state.wait_for(|state| state.up).await.map_err(|_ended| Error::Ended("feed"))?;
         let listener = listen(&config)?;
@@ -106,7 +120,10 @@ impl App {
         let handle = server.handle();
         let serving = tokio::spawn(server);
         tracing::info!(%address, "serving");
-        Ok(Self { address, api, hubs, server: handle, serving, writing, feeding, sweeping })
+        let server = handle;
+        let tasks =
+            Self { address, api, hubs, server, serving, writing, feeding, sweeping, reading_keys };
+        Ok(tasks)
     }
 
     /// Where clients connect.
@@ -125,6 +142,7 @@ impl App {
             _ = &mut self.writing => Error::Ended("writer"),
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
+            () = ended(self.reading_keys.as_mut()) => Error::Ended("reader of public keys"),
             ended = &mut self.serving => match ended {
                 Ok(Err(error)) => Error::Serving(error),
                 Ok(Ok(())) | Err(_) => Error::Ended("server"),
@@ -150,8 +168,19 @@ impl App {
         let _written = tokio::time::timeout(std::time::Duration::from_secs(30), self.writing).await;
         self.feeding.abort();
         self.sweeping.abort();
+        if let Some(reading) = self.reading_keys {
+            reading.abort();
+        }
         database.close();
         tracing::info!("stopped");
+    }
+}
+
+/// Resolves when the task ends; never, if there is none.
+async fn ended(task: Option<&mut JoinHandle<()>>) {
+    match task {
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
     }
 }
 

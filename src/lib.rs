@@ -14,6 +14,7 @@ pub mod feed;
 pub mod frame;
 pub mod http;
 pub mod hub;
+pub mod jwks;
 pub mod protocol;
 pub mod store;
 pub mod telemetry;

@@ -31,11 +31,12 @@ pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use tokens::IssuedToken;
 
-use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
+use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
 use crate::feed::FeedState;
 use crate::hub::Topic;
+use crate::jwks::Jwks;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
 
@@ -50,6 +51,8 @@ pub struct Api {
     pub writer: Writer,
     /// Tokens.
     pub keys: Keys,
+    /// Public keys, brought anew when a token names one that is not known.
+    pub jwks: Jwks,
     /// API keys seen lately.
     pub api_keys: ApiKeys,
     /// Where the feed stands.
@@ -68,9 +71,29 @@ impl Api {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
         }
-        self.keys.verify(token, auth::now()).map_err(|error| match error {
+        self.judge(|keys| keys.verify(token, auth::now())).await
+    }
+
+    /// What the subscription token opens.
+    pub async fn permit(&self, token: &str) -> Result<Permit, Problem> {
+        self.judge(|keys| keys.verify_subscription(token, auth::now())).await
+    }
+
+    /// Judges a token; once more with newer keys, if it names one that is not known.
+    async fn judge<T>(&self, judge: impl Fn(&Keys) -> Result<T, TokenError>) -> Result<T, Problem> {
+        let mut judged = judge(&self.keys);
+        let mut is_latest = true;
+        if matches!(judged, Err(TokenError::UnknownKey)) {
+            is_latest = self.jwks.renew().await;
+            judged = judge(&self.keys);
+        }
+        judged.map_err(|error| match error {
             TokenError::Expired => Problem::new(ProblemCode::TokenExpired, "the token has expired"),
-            TokenError::Invalid => Problem::unauthenticated(),
+            TokenError::UnknownKey if !is_latest => {
+                let detail = "the key that the token names cannot be looked up now";
+                Problem::new(ProblemCode::Overloaded, detail)
+            }
+            TokenError::UnknownKey | TokenError::Invalid => Problem::unauthenticated(),
         })
     }
 

@@ -120,7 +120,7 @@ mod tests {
     fn principal(role: Role, subject: &str, orders: Vec<OrderId>) -> Principal {
         let (tenant, credential) = (TenantId::new(), CredentialId::new());
         let subject = subject.to_owned();
-        Principal { tenant, role, subject, orders, credential, expires_at: None }
+        Principal { tenant, role, subject, orders, info: None, credential, expires_at: None }
     }
 
     #[test]
