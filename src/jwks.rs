@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::PayloadError;
-use awc::http::{StatusCode, Uri};
+use awc::http::Uri;
 use awc::{Client, Connector};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -45,8 +45,8 @@ pub enum Error {
     #[error("fetching auth.jwks_url: {0}")]
     Fetch(String),
     /// The server answered, but not by the keys.
-    #[error("auth.jwks_url was answered by {0}")]
-    Answer(StatusCode),
+    #[error("auth.jwks_url was answered by status {0}")]
+    Answer(u16),
     /// It took too long.
     #[error("reading the public keys took more than auth.jwks_timeout_ms")]
     Late,
@@ -257,8 +257,11 @@ fn client(roots: Option<&Path>, timeout: Duration) -> Result<Client, Error> {
         .map_err(Error::BadRoots)?
         .with_root_certificates(store)
         .with_no_client_auth();
-    let connector = Connector::new().timeout(timeout).rustls_0_23(Arc::new(tls));
-    Ok(Client::builder().connector(connector).timeout(timeout).disable_redirects().finish())
+    // Whoever reads has the patience for the whole; the client's own must not end before.
+    let longer = timeout.saturating_mul(2);
+    let connector = Connector::new().timeout(longer).handshake_timeout(longer);
+    let connector = connector.rustls_0_23(Arc::new(tls));
+    Ok(Client::builder().connector(connector).disable_timeout().disable_redirects().finish())
 }
 
 async fn fetch(client: &Client, url: &Uri, limit: usize) -> Result<Vec<u8>, Error> {
@@ -266,8 +269,9 @@ async fn fetch(client: &Client, url: &Uri, limit: usize) -> Result<Vec<u8>, Erro
     let request = client.get(url.clone()).insert_header(("accept", "application/json"));
     let answer = request.force_close().send().await;
     let mut answer = answer.map_err(|error| Error::Fetch(error.to_string()))?;
-    if answer.status() != StatusCode::OK {
-        return Err(Error::Answer(answer.status()));
+    let status = answer.status().as_u16();
+    if status != 200 {
+        return Err(Error::Answer(status));
     }
     match answer.body().limit(limit).await {
         Ok(body) => Ok(body.to_vec()),

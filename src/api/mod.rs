@@ -19,6 +19,7 @@ mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -90,8 +91,12 @@ impl Api {
         judged.map_err(|error| match error {
             TokenError::Expired => Problem::new(ProblemCode::TokenExpired, "the token has expired"),
             TokenError::UnknownKey if !is_latest => {
-                let detail = "the key that the token names cannot be looked up now";
-                Problem::new(ProblemCode::Overloaded, detail)
+                let pause = self.config.auth.jwks_min_refresh_s.get();
+                Problem {
+                    detail: "the key that the token names cannot be looked up now".to_owned(),
+                    retry_after: Some(pause.max(Duration::from_secs(1))),
+                    ..Problem::overloaded()
+                }
             }
             TokenError::UnknownKey | TokenError::Invalid => Problem::unauthenticated(),
         })
