@@ -5,31 +5,25 @@
 //! loud restart beats a silent half-service.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
-use std::rc::Rc;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use actix_http::{HttpService, KeepAlive, Request};
-use actix_rt::net::TcpStream;
-use actix_server::{Server, ServerHandle};
-use actix_service::{IntoServiceFactory as _, ServiceFactory, fn_factory, fn_service, map_config};
-use actix_web::dev::{AppConfig, ServiceResponse};
-use actix_web::middleware::from_fn;
-use actix_web::{App as WebApp, Error as WebError, web};
-use socket2::{Domain, Protocol, Socket, Type};
+use actix_server::ServerHandle;
+use actix_web::web::{self, ServiceConfig};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, ApiKeys};
+use crate::api::{Api, ApiKeys, SharedReads};
 use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::Feed;
-use crate::hub::{Hub, Hubs, LocalHub, Message};
+use crate::hub::{Hubs, Message, Presence, Publication};
 use crate::jwks::{self, Jwks};
 use crate::protocol::code::Disconnect;
+use crate::session::House;
 use crate::store::{self, Database, SchemaState, Writer};
-use crate::{dashboard, http, ws};
+use crate::{dashboard, http, server};
 
 /// Why a process does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +59,13 @@ pub enum Error {
 pub struct App {
     address: SocketAddr,
     api: Arc<Api>,
-    hubs: Hubs,
+    hubs: Hubs<Publication>,
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
     writing: JoinHandle<()>,
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    telling: JoinHandle<()>,
     /// Lives on the thread that started it; only where there are public keys.
     reading_keys: Option<JoinHandle<()>>,
 }
@@ -91,6 +86,8 @@ impl App {
         let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
         let hubs = Hubs::default();
         let pace = config.socket.close_pace_ms.get();
+        let (presence, moves) = Presence::new(config.socket.moves_len);
+        let telling = tokio::spawn(hubs.clone().tell_moves(moves));
         let (feed, mut feed_state) = Feed::new(listening, hubs.clone(), config.feed.clone(), pace);
         let api = Arc::new(Api {
             keys,
@@ -102,9 +99,10 @@ impl App {
             database: database.clone(),
             writer,
             feed: feed_state.clone(),
+            window: Arc::clone(feed.window()),
+            shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
-            sockets: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
+            house: House::new(presence),
             config: Arc::clone(&config),
         });
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
@@ -114,16 +112,34 @@ impl App {
         let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));
         // Nothing is served before the log is heard. The sender lives as long as the feed.
         feed_state.wait_for(|state| state.up).await.map_err(|_ended| Error::Ended("feed"))?;
-        let listener = listen(&config)?;
+        let listener = server::listen(&config.server).map_err(|source| Error::Listen {
+            address: format!("{}:{}", config.server.host, config.server.port),
+            source,
+        })?;
         let address = listener.local_addr().map_err(Error::Serving)?;
-        let server = serve(Arc::clone(&api), hubs.clone(), listener).map_err(Error::Serving)?;
+        let settings = server::Settings {
+            server: config.server.clone(),
+            worker_queue_len: config.feed.worker_queue_len,
+        };
+        let source = web::Data::from(Arc::clone(&api));
+        let server = server::serve(settings, source, hubs.clone(), routes, listener)
+            .map_err(Error::Serving)?;
         let handle = server.handle();
         let serving = tokio::spawn(server);
         tracing::info!(%address, "serving");
         let server = handle;
-        let tasks =
-            Self { address, api, hubs, server, serving, writing, feeding, sweeping, reading_keys };
-        Ok(tasks)
+        Ok(Self {
+            address,
+            api,
+            hubs,
+            server,
+            serving,
+            writing,
+            feeding,
+            sweeping,
+            telling,
+            reading_keys,
+        })
     }
 
     /// Where clients connect.
@@ -142,6 +158,7 @@ impl App {
             _ = &mut self.writing => Error::Ended("writer"),
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
+            _ = &mut self.telling => Error::Ended("teller of moves"),
             () = ended(self.reading_keys.as_mut()) => Error::Ended("reader of public keys"),
             ended = &mut self.serving => match ended {
                 Ok(Err(error)) => Error::Serving(error),
@@ -154,7 +171,7 @@ impl App {
     /// last batch written; the feed; the connections.
     pub async fn stop(self) {
         tracing::info!("stopping");
-        self.api.stopping.store(true, Ordering::Relaxed);
+        self.api.house.stopping.store(true, Ordering::Relaxed);
         let pace = self.api.config.socket.close_pace_ms.get();
         self.hubs.send(&Message::EndAll { why: Disconnect::SHUTDOWN, pace }).await;
         self.server.stop(true).await;
@@ -168,6 +185,7 @@ impl App {
         let _written = tokio::time::timeout(std::time::Duration::from_secs(30), self.writing).await;
         self.feeding.abort();
         self.sweeping.abort();
+        self.telling.abort();
         if let Some(reading) = self.reading_keys {
             reading.abort();
         }
@@ -200,95 +218,7 @@ async fn check_schema(config: &Config) -> Result<(), Error> {
     Err(Error::Schema(advice))
 }
 
-fn listen(config: &Config) -> Result<TcpListener, Error> {
-    let address = format!("{}:{}", config.server.host, config.server.port);
-    let bound = || -> io::Result<TcpListener> {
-        let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(config.server.backlog).unwrap_or(i32::MAX))?;
-        Ok(socket.into())
-    };
-    bound().map_err(|source| Error::Listen { address: address.clone(), source })
-}
-
-fn serve(api: Arc<Api>, hubs: Hubs, listener: TcpListener) -> io::Result<Server> {
-    let server = api.config.server.clone();
-    let workers = match server.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        workers => workers,
-    };
-    let shutdown_timeout_s = server.shutdown_timeout_s.secs();
-    // Above it actix lets clients hang in the accept queue; we refuse sockets by 503 instead.
-    let connections = api.config.socket.max_sockets.saturating_mul(2);
-    let builder = Server::build()
-        .workers(workers)
-        .max_concurrent_connections(connections)
-        .shutdown_timeout(shutdown_timeout_s)
-        .disable_signals();
-    let draining = builder.graceful_shutdown_signal();
-    let api = web::Data::from(api);
-    // Runs once on each worker's thread.
-    let factory = move || {
-        let (hub, messages) = hubs.join(api.config.feed.worker_queue_len);
-        actix_rt::spawn(Rc::clone(&hub).run(messages));
-        let draining = draining.clone();
-        let upgrade = {
-            let (api, hub) = (web::Data::clone(&api), Rc::clone(&hub));
-            fn_factory(move || {
-                let (api, hub) = (web::Data::clone(&api), Rc::clone(&hub));
-                async move {
-                    let app = app(web::Data::clone(&api), Rc::clone(&hub));
-                    let app = map_config(app, |()| AppConfig::default()).new_service(()).await;
-                    let app = Rc::new(app.map_err(|()| actix_http::Error::from(no_app()))?);
-                    Ok::<_, actix_http::Error>(fn_service(move |(request, framed)| {
-                        let (app, api, hub) =
-                            (Rc::clone(&app), web::Data::clone(&api), Rc::clone(&hub));
-                        ws::take_over(app, api, hub, request, framed)
-                    }))
-                }
-            })
-        };
-        HttpService::<TcpStream, _, _>::build()
-            .graceful_shutdown_signal(move || {
-                let draining = draining.clone();
-                async move { draining.notified().await }
-            })
-            .keep_alive(KeepAlive::Timeout(server.keep_alive_s.get()))
-            .client_request_timeout(server.request_head_timeout_s.get())
-            .tcp_nodelay(true)
-            .h1_allow_half_closed(false)
-            .upgrade(upgrade)
-            .finish(map_config(app(web::Data::clone(&api), hub), |()| AppConfig::default()))
-            .tcp()
-    };
-    Ok(builder.listen("http", listener, factory)?.run())
-}
-
-fn no_app() -> actix_http::error::PayloadError {
-    actix_http::error::PayloadError::Incomplete(None)
-}
-
-/// The routes, as every worker has them.
-fn app(
-    api: web::Data<Api>,
-    hub: Rc<Hub>,
-) -> impl ServiceFactory<
-    Request,
-    Config = AppConfig,
-    Response = ServiceResponse<impl actix_web::body::MessageBody + 'static>,
-    Error = WebError,
-    InitError = (),
-> {
-    let limit = api.config.server.body_limit_bytes;
-    WebApp::new()
-        .app_data(web::PayloadConfig::new(limit))
-        .app_data(api)
-        .app_data(web::Data::new(LocalHub(hub)))
-        .service(web::resource("/connection/websocket").route(web::get().to(ws::connect)))
-        .configure(http::configure)
-        .configure(dashboard::configure)
-        .wrap(from_fn(http::finish))
-        .into_factory()
+/// Every route but those of sockets.
+fn routes(services: &mut ServiceConfig) {
+    services.configure(http::configure).configure(dashboard::configure);
 }

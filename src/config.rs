@@ -71,7 +71,7 @@ sections! {
         request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
-        statement_timeout_ms: Millis, connect_timeout_ms: Millis, }
+        statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize, }
     /// `[embedded]`
     Embedded { bin_dir: String, data_dir: String, max_connections: u16, shared_buffers_mb: u32, }
     /// `[auth]`
@@ -85,14 +85,15 @@ sections! {
     Writer { queue_len: usize, batch_max: usize, idempotency_ttl_s: Secs, }
     /// `[feed]`
     Feed { poll_interval_ms: Millis, probe_interval_ms: Millis, page_len: u32,
-        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize, }
+        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize,
+        window_len: usize, preload_timeout_ms: Millis, }
     /// `[socket]`
     Socket { max_sockets: usize, message_limit_bytes: usize, commands_per_message: usize,
         max_subscriptions: usize, channel_name_bytes: usize, mailbox_bytes: usize,
         subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
         reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
-        close_pace_ms: Millis, allowed_origins: Vec<String>, }
+        close_pace_ms: Millis, moves_len: usize, allowed_origins: Vec<String>, }
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
@@ -183,6 +184,7 @@ impl Config {
             server.keep_alive_s 1..=600; server.shutdown_timeout_s 1..=120;
             database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
             database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
+            database.shared_reads_max 0..=1_000_000;
             embedded.max_connections 10..=1_000; embedded.shared_buffers_mb 16..=65_536;
             auth.token_ttl_max_s 60..=31_536_000; auth.api_key_cache_s 0..=300;
             auth.token_ttl_default_s 60..=u128::from(self.auth.token_ttl_max_s.secs());
@@ -196,6 +198,7 @@ impl Config {
             feed.poll_interval_ms 50..=60_000; feed.probe_interval_ms 200..=60_000;
             feed.page_len 1..=10_000; feed.reconnect_min_ms 10..=60_000;
             feed.reconnect_max_ms 10..=60_000; feed.worker_queue_len 1..=1_024;
+            feed.window_len 0..=1_000_000; feed.preload_timeout_ms 1..=60_000;
             socket.max_sockets 1..=1_000_000; socket.message_limit_bytes 1_024..=1_048_576;
             socket.commands_per_message 1..=1_024; socket.max_subscriptions 1..=4_096;
             socket.channel_name_bytes 16..=255; socket.mailbox_bytes 16_384..=16_777_216;
@@ -204,7 +207,7 @@ impl Config {
             socket.ping_interval_s 5..=300; socket.pong_timeout_s 1..=60;
             socket.stale_timeout_s 1..=120; socket.reply_timeout_ms 100..=60_000; socket.close_timeout_s 1..=30;
             socket.expiry_grace_s 0..=300; socket.send_buffer_bytes 4_096..=4_194_304;
-            socket.close_pace_ms 0..=1_000;
+            socket.close_pace_ms 0..=1_000; socket.moves_len 16..=1_000_000;
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod dashboard;
@@ -16,7 +17,9 @@ pub mod http;
 pub mod hub;
 pub mod jwks;
 pub mod protocol;
+pub mod server;
+pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod view;
-pub mod ws;
+pub mod wire;

@@ -17,13 +17,16 @@ const ROOMS: &[&str] = &[
     "auth",
     "jwks",
     "frame",
+    "wire",
     "view",
     "store",
     "hub",
+    "session",
     "feed",
     "api",
     "http",
-    "ws",
+    "channels",
+    "server",
     "dashboard",
     "embedded",
     "app",
@@ -40,7 +43,17 @@ const BARRED: &[(&str, &[&str], &str)] = &[
         "knows bytes, and nothing of orders",
     ),
     ("store", &["protocol", "frame", "auth", "jwks"], "knows no socket, no channel and no token"),
+    (
+        "wire",
+        &["domain", "config", "telemetry", "auth", "jwks"],
+        "knows bytes, and nothing of orders",
+    ),
     ("hub", &["store"], "knows no SQL"),
+    (
+        "session",
+        &["domain", "auth", "view", "store"],
+        "knows connections; what they are served from, a source says",
+    ),
 ];
 
 /// Lines of a file, its tests at the foot not counted.

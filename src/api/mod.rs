@@ -15,10 +15,11 @@ mod orders;
 mod parties;
 mod problem;
 mod rpc;
+mod shared;
 mod tokens;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,14 +31,16 @@ pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::FeedState;
+use crate::feed::{FeedState, Window};
 use crate::hub::Topic;
 use crate::jwks::Jwks;
+use crate::session::House;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
 
@@ -58,12 +61,14 @@ pub struct Api {
     pub api_keys: ApiKeys,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
+    /// The newest events, held in memory.
+    pub window: Arc<Window>,
+    /// Reads that are under way, for others to join.
+    pub shared: SharedReads,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
-    /// Sockets open now.
-    pub sockets: AtomicUsize,
-    /// Set once the process is to stop: no new sockets, not ready.
-    pub stopping: AtomicBool,
+    /// What all sockets share.
+    pub house: House<Self>,
 }
 
 impl Api {
@@ -104,7 +109,7 @@ impl Api {
 
     /// Whether the process can do its work: the log is heard, and it is not stopping.
     pub fn is_ready(&self) -> bool {
-        self.feed.borrow().up && !self.stopping.load(Ordering::Relaxed)
+        self.feed.borrow().up && !self.house.stopping.load(Ordering::Relaxed)
     }
 
     /// The time by the clock tokens are judged by.

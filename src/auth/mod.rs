@@ -27,7 +27,7 @@ pub use info::Info;
 pub use jwks::{JwksError, PublicKeys};
 pub use keys::{Keys, TokenError};
 pub use permit::Permit;
-pub use principal::Principal;
+pub use principal::{Principal, bearer};
 
 /// What an API key begins with, so that scanners for leaked secrets can find it.
 pub const API_KEY_PREFIX: &str = "ock_";

@@ -25,6 +25,10 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// What tells its credential from all others, also of other tenants.
+    pub fn bearer(&self) -> u128 {
+        bearer(self.tenant, self.credential)
+    }
     /// The same as an actor of the order machine.
     pub fn actor(&self) -> Actor {
         Actor { role: self.role, id: self.subject.clone() }
@@ -37,4 +41,10 @@ impl Principal {
     pub fn driver(&self) -> Option<DriverId> {
         if self.role == Role::Driver { self.subject.parse().ok() } else { None }
     }
+}
+
+/// What tells a tenant's credential from all others. Tenants may give their credentials the same
+/// identifiers; two that meet here would have to be sought, as identifiers are random.
+pub fn bearer(tenant: TenantId, credential: CredentialId) -> u128 {
+    tenant.uuid().as_u128().rotate_left(64) ^ credential.uuid().as_u128()
 }

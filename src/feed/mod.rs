@@ -3,22 +3,29 @@
 //! It owns the cursor and a connection of its own. Notifications only wake it; they may come
 //! late, merged or not at all, and nothing but latency depends on them: it polls as well.
 //!
+//! What it publishes it first puts into the [`Window`], which all threads share. Both are in log
+//! order, the window ahead of the hubs: so one who listens, and then reads the window up to its
+//! `last`, hears the rest.
+//!
 //! Absent on purpose: it never writes, never sees a session, never skips a position. When the
 //! log cannot be read it publishes nothing, and readiness fails.
 
 mod backoff;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config;
 use crate::hub::{Hubs, Message, Publication};
 use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
+use crate::view::LogEvent;
 use backoff::Backoff;
+pub use window::{Placed, Since, Window};
 
 /// Where the feed stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +40,8 @@ pub struct FeedState {
 #[derive(Debug)]
 pub struct Feed {
     listening: Listening,
-    hubs: Hubs,
+    hubs: Hubs<Publication>,
+    window: Arc<Window>,
     settings: config::Feed,
     /// Pause between ending two groups of sessions.
     close_pace: Duration,
@@ -47,13 +55,20 @@ impl Feed {
     /// A feed and the place where its state can be watched.
     pub fn new(
         listening: Listening,
-        hubs: Hubs,
+        hubs: Hubs<Publication>,
         settings: config::Feed,
         close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
         let (state, watched) = watch::channel(FeedState::default());
-        let feed = Self { listening, hubs, settings, close_pace, state, epoch: None, cursor: 0 };
+        let window = Arc::new(Window::new(settings.window_len));
+        let epoch = None;
+        let feed = Self { listening, hubs, window, settings, close_pace, state, epoch, cursor: 0 };
         (feed, watched)
+    }
+
+    /// The newest events, as the feed keeps them.
+    pub const fn window(&self) -> &Arc<Window> {
+        &self.window
     }
 
     /// Runs for the life of the process: connects, publishes, and connects again with back-off
@@ -90,10 +105,20 @@ impl Feed {
         let (epoch, last) = self.listening.connect().await?;
         match &self.epoch {
             // Nobody has heard anything yet: what was committed before is in snapshots.
-            None => self.cursor = last,
+            None => {
+                self.preload(&epoch, last).await;
+                self.listening.tell_epoch(&epoch);
+                self.cursor = last;
+            }
             Some(known) if *known == epoch && last >= self.cursor => self.drain().await?,
             Some(known) => {
                 tracing::error!(%known, %epoch, last, cursor = self.cursor, "the log was replaced");
+                // In this order. Whoever was answered from the old log was so before the window
+                // was cleared, so its session is one of those that end. Whoever comes after the
+                // end of these finds the new epoch everywhere. In between the window and the
+                // database may differ about it; the window says which its events are of.
+                self.window.clear(&epoch, last);
+                self.listening.tell_epoch(&epoch);
                 self.hubs
                     .send(&Message::EndAll {
                         why: Disconnect::STATE_INVALIDATED,
@@ -107,6 +132,51 @@ impl Feed {
         self.state.send_replace(FeedState { up: true, cursor: self.cursor });
         tracing::info!(cursor = self.cursor, "the feed is up");
         Ok(())
+    }
+
+    /// Fills the window with the newest events up to `last`, so that those who come back to a new
+    /// process are answered from memory. What cannot be read in time is done without.
+    async fn preload(&self, epoch: &Arc<str>, last: u64) {
+        let until = Instant::now() + self.settings.preload_timeout_ms.get();
+        let window_len = u64::try_from(self.settings.window_len).unwrap_or(u64::MAX);
+        let oldest = last.saturating_sub(window_len);
+        // From the newest page backwards: however far this gets, it holds together.
+        let mut pages = Vec::new();
+        let mut after = last;
+        while after > oldest {
+            let upto = after;
+            after = upto.saturating_sub(self.settings.page_len.into()).max(oldest);
+            let limit = u32::try_from(upto - after).unwrap_or(u32::MAX);
+            match timeout_at(until, self.listening.read_events(after, limit)).await {
+                Ok(Ok(mut page)) => {
+                    // Where something is missing, the page goes on beyond its end.
+                    page.retain(|event| event.position <= upto);
+                    let whole = page.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+                    pages.push(publications(page));
+                    if !whole {
+                        break;
+                    }
+                }
+                Ok(Err(error)) => {
+                    let cause = std::error::Error::source(&error);
+                    tracing::warn!(%error, ?cause, "the newest events could not be read again");
+                    break;
+                }
+                Err(_late) => {
+                    tracing::warn!("reading the newest events again takes too long");
+                    break;
+                }
+            }
+        }
+        self.window.clear(epoch, after);
+        for page in pages.iter().rev() {
+            self.window.append(page);
+        }
+        // Nothing was read, or not up to where publishing goes on.
+        if self.window.last() != last {
+            self.window.clear(epoch, last);
+        }
+        tracing::debug!(first = self.window.first(), last, "the window is filled");
     }
 
     /// Publishes until the connection is lost.
@@ -135,14 +205,17 @@ impl Feed {
         loop {
             let page = self.listening.read_events(self.cursor, self.settings.page_len).await?;
             let full = page.len() >= usize::try_from(self.settings.page_len).unwrap_or(usize::MAX);
-            if let (Some(first), Some(last)) = (page.first(), page.last()) {
-                if first.position != self.cursor + 1 {
+            if let Some(last) = page.last() {
+                let expected = self.cursor + 1..;
+                let gap = page.iter().zip(expected).find(|(event, next)| event.position != *next);
+                let gap = gap.map(|(event, _next)| event.position);
+                self.cursor = last.position;
+                let publications = publications(page);
+                // Before the hubs hear of it, and before anyone is sent away: see the head.
+                self.window.append(&publications);
+                if let Some(first) = gap {
                     // Positions are gapless: what lay between was dropped before we read it.
-                    tracing::error!(
-                        cursor = self.cursor,
-                        first = first.position,
-                        "the log has a gap"
-                    );
+                    tracing::error!(first, "the log has a gap");
                     self.hubs
                         .send(&Message::EndAll {
                             why: Disconnect::INSUFFICIENT_STATE,
@@ -150,9 +223,6 @@ impl Feed {
                         })
                         .await;
                 }
-                self.cursor = last.position;
-                let publications: Arc<[_]> =
-                    page.into_iter().map(|event| Arc::new(Publication::new(event))).collect();
                 self.hubs.send(&Message::Publish(publications)).await;
                 self.state.send_modify(|state| state.cursor = self.cursor);
             }
@@ -161,4 +231,8 @@ impl Feed {
             }
         }
     }
+}
+
+fn publications(page: Vec<LogEvent>) -> Arc<[Arc<Publication>]> {
+    page.into_iter().map(|event| Arc::new(Publication::new(event))).collect()
 }

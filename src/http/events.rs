@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::extract::{Caller, pairs};
 use super::problem::HttpProblem;
 use crate::api::{Api, EventsQuery, Problem, tenant_topic};
-use crate::hub::LocalHub;
+use crate::hub::{LocalHub, Publication};
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
@@ -27,7 +27,7 @@ pub(super) async fn of_order(
 
 pub(super) async fn of_tenant(
     api: web::Data<Api>,
-    hub: web::Data<LocalHub>,
+    hub: web::Data<LocalHub<Publication>>,
     caller: Caller,
     request: HttpRequest,
 ) -> Answer {

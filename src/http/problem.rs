@@ -147,6 +147,9 @@ fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
             Problem::new(ProblemCode::PayloadTooLarge, "the body is too large")
         }
         StatusCode::UNAUTHORIZED => Problem::unauthenticated(),
+        StatusCode::FORBIDDEN => {
+            Problem::new(ProblemCode::RoleNotAllowed, "this origin is not allowed")
+        }
         StatusCode::SERVICE_UNAVAILABLE => Problem::overloaded(),
         _ if status.is_client_error() => {
             Problem::new(ProblemCode::Malformed, "the request could not be read")

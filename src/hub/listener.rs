@@ -1,143 +1,185 @@
-//! One subscription of one session.
+//! One topic of one subscription of one session.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::mailbox::Mailbox;
-use super::publication::Publication;
-use super::topic::{Seat, Topic};
-use crate::domain::{Status, StoreId};
-use crate::protocol::Codec;
-use crate::view::LogEvent;
-
-/// Which events of `dispatch` to hear; what is `None` filters nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Of these stores only.
-    pub stores: Option<Vec<StoreId>>,
-    /// Of orders that come to, or leave, one of these statuses.
-    pub statuses: Option<Vec<Status>>,
-}
-
-impl Filter {
-    /// Whether the event passes.
-    pub fn passes(&self, event: &LogEvent) -> bool {
-        let store = self
-            .stores
-            .as_ref()
-            .is_none_or(|stores| event.store.is_none_or(|store| stores.contains(&store)));
-        let status = self.statuses.as_ref().is_none_or(|statuses| {
-            let among = |status: Option<Status>| status.is_some_and(|one| statuses.contains(&one));
-            event.order.is_none() || among(event.was) || among(event.status)
-        });
-        store && status
-    }
-}
+use super::news::News;
+use crate::frame::message_frame;
+use crate::protocol::code::Unsubscribed;
+use crate::protocol::{Codec, Push};
 
 #[derive(Debug)]
-enum State {
+enum State<N> {
     /// Something is being read; what is published meanwhile waits here.
-    Holding { held: Vec<Arc<Publication>>, overflowed: bool },
+    Holding { held: Vec<Arc<N>>, overflowed: bool },
     /// Everything up to `last` has been sent or is in the reply.
     Live { last: u64 },
+    /// Nothing more is heard: its right has ended.
+    Ended,
 }
 
 /// More was published while reading than may be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflowed;
 
-/// A subscription: what one session hears of one topic.
+/// What a session hears of one topic, under the name of the subscription it is part of.
 #[derive(Debug)]
-pub struct Listener {
-    topic: Topic,
-    seat: Seat,
-    codec: Codec,
-    filter: Option<Filter>,
+pub struct Listener<N: News> {
+    topic: N::Topic,
+    ear: N::Ear,
+    channel: Rc<str>,
+    /// Whether `channel` is not the topic's own name, so that no frame made for others fits.
+    renamed: bool,
+    /// Whether it hears who comes to and goes from the topic.
+    hears_moves: bool,
     mailbox: Rc<Mailbox>,
     /// Publications that may be held.
     hold_max: usize,
-    state: RefCell<State>,
+    /// Rung when its right has ended.
+    ended: Rc<Notify>,
+    state: RefCell<State<N>>,
 }
 
-impl Listener {
-    /// A listener that holds back what it hears, at most `hold_max` publications.
-    pub fn new(
-        topic: Topic,
-        seat: Seat,
-        codec: Codec,
-        filter: Option<Filter>,
-        mailbox: Rc<Mailbox>,
-        hold_max: usize,
-    ) -> Rc<Self> {
+/// What a listener is made of.
+#[derive(Debug)]
+pub struct Listening<N: News> {
+    /// What it listens to.
+    pub topic: N::Topic,
+    /// As whom.
+    pub ear: N::Ear,
+    /// The name of the subscription.
+    pub channel: Rc<str>,
+    /// Whether that is not the topic's own name.
+    pub renamed: bool,
+    /// Whether it hears who comes and goes.
+    pub hears_moves: bool,
+    /// Where its frames go.
+    pub mailbox: Rc<Mailbox>,
+    /// Publications that may be held while something is read.
+    pub hold_max: usize,
+    /// Rung when its right has ended.
+    pub ended: Rc<Notify>,
+}
+
+impl<N: News> Listener<N> {
+    /// A listener that holds back what it hears.
+    pub fn new(listening: Listening<N>) -> Rc<Self> {
+        let Listening { topic, ear, channel, renamed, hears_moves, mailbox, hold_max, ended } =
+            listening;
         let state = RefCell::new(State::Holding { held: Vec::new(), overflowed: false });
-        Rc::new(Self { topic, seat, codec, filter, mailbox, hold_max, state })
+        Rc::new(Self { topic, ear, channel, renamed, hears_moves, mailbox, hold_max, ended, state })
     }
 
     /// What it listens to.
-    pub const fn topic(&self) -> Topic {
-        self.topic
+    pub const fn topic(&self) -> &N::Topic {
+        &self.topic
     }
     /// As whom.
-    pub const fn seat(&self) -> Seat {
-        self.seat
+    pub const fn ear(&self) -> &N::Ear {
+        &self.ear
     }
-    /// Which events it hears.
-    pub const fn filter(&self) -> Option<&Filter> {
-        self.filter.as_ref()
+    /// The subscription's name.
+    pub fn channel(&self) -> &str {
+        &self.channel
+    }
+    /// Whether its right has ended; the subscription is over.
+    pub fn has_ended(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Ended)
     }
     pub(super) const fn mailbox(&self) -> &Rc<Mailbox> {
         &self.mailbox
     }
+    /// How its session's messages are written.
+    pub(super) fn codec(&self) -> Codec {
+        self.mailbox.codec()
+    }
+    /// Who comes and goes is told once the reply is out, and not any more after the end.
+    pub(super) fn hears_moves(&self) -> bool {
+        self.hears_moves && matches!(&*self.state.borrow(), State::Live { .. })
+    }
+
+    fn frame(&self, news: &N) -> Option<Bytes> {
+        let codec = self.codec();
+        if !self.renamed {
+            return news.frame(&self.topic, &self.ear, codec);
+        }
+        let publication = news.publication(&self.topic, &self.ear, codec)?;
+        let mut push = Vec::with_capacity(publication.len() + self.channel.len() + 32);
+        codec.encode_push_publication(&mut push, &self.channel, &publication);
+        Some(message_frame(codec, &push))
+    }
 
     /// Takes one publication; true when a frame went into the mailbox.
-    pub(super) fn hear(&self, publication: &Arc<Publication>) -> bool {
-        if self.filter.as_ref().is_some_and(|filter| !filter.passes(publication.event())) {
+    pub(super) fn hear(&self, news: &Arc<N>) -> bool {
+        if !news.passes(&self.ear) {
             return false;
         }
-        match &mut *self.state.borrow_mut() {
+        let mut state = self.state.borrow_mut();
+        match &mut *state {
             State::Holding { held, overflowed } => {
                 if held.len() < self.hold_max {
-                    held.push(Arc::clone(publication));
+                    held.push(Arc::clone(news));
                 } else {
                     *overflowed = true;
                 }
-                false
+                return false;
             }
+            State::Ended => return false,
             State::Live { last } => {
-                if publication.position() <= *last {
+                if news.position() <= *last {
                     return false;
                 }
-                *last = publication.position();
-                match publication.frame(self.topic, self.seat, self.codec) {
-                    Some(frame) => self.mailbox.push(frame),
-                    None => false,
-                }
+                *last = news.position();
             }
         }
+        let ends = news.ends(&self.topic, &self.ear);
+        if ends {
+            *state = State::Ended;
+            self.ended.notify_one();
+        }
+        drop(state);
+        let pushed = self.frame(news).is_some_and(|frame| self.mailbox.push(frame));
+        if ends { self.mailbox.push(self.farewell()) || pushed } else { pushed }
     }
 
-    /// Goes live after a reading at `position`, and returns the frames of what was held back
-    /// and came after it, in order. They must reach the mailbox after the reply and before
+    /// Goes live after a reading at `position`, and returns the positions and frames of what was
+    /// held back and came after it, in order. They must reach the mailbox after the reply and before
     /// anything else is awaited.
-    pub fn go_live(&self, position: u64) -> Result<Vec<Bytes>, Overflowed> {
+    pub fn go_live(&self, position: u64) -> Result<Vec<(u64, Bytes)>, Overflowed> {
         let mut state = self.state.borrow_mut();
         let mut last = position;
         let mut frames = Vec::new();
+        let mut ended = false;
         if let State::Holding { held, overflowed } = &*state {
             if *overflowed {
                 return Err(Overflowed);
             }
-            for publication in held {
-                if publication.position() > last {
-                    last = publication.position();
-                    frames.extend(publication.frame(self.topic, self.seat, self.codec));
+            for news in held {
+                if news.position() > last && !ended {
+                    last = news.position();
+                    frames.extend(self.frame(news).map(|frame| (last, frame)));
+                    ended = news.ends(&self.topic, &self.ear);
                 }
             }
         }
-        *state = State::Live { last };
+        if ended {
+            frames.push((last, self.farewell()));
+            self.ended.notify_one();
+        }
+        *state = if ended { State::Ended } else { State::Live { last } };
         Ok(frames)
+    }
+
+    /// What tells the client that the subscription is over.
+    fn farewell(&self) -> Bytes {
+        let mut message = Vec::with_capacity(96);
+        let push = Push::Unsubscribe { channel: &self.channel, end: Unsubscribed::SERVER };
+        self.codec().encode_push(&mut message, &push);
+        message_frame(self.codec(), &message)
     }
 }

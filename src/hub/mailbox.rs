@@ -3,18 +3,33 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
 
 use actix_rt::net::TcpStream;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
-use crate::frame::close_frame;
+use super::news::Bearer;
+use crate::protocol::Codec;
 use crate::protocol::code::Disconnect;
+use crate::wire::Wire;
 
 /// Frames handed to the kernel by one call; Linux takes up to 1,024.
 const FRAMES_PER_WRITE: usize = 64;
 
-/// One session's socket and the frames waiting for it, oldest first.
+/// Bytes handed to an HTTP answer at once; one frame may be longer.
+const CHUNK_BYTES: usize = 16 * 1024;
+
+/// Where the frames of a mailbox go.
+#[derive(Debug)]
+pub enum Outlet {
+    /// A socket, which is written whenever it takes something.
+    Socket(TcpStream),
+    /// The body of an HTTP answer, which asks by [`Mailbox::poll_chunk`].
+    Body,
+}
+
+/// One session's way out and the frames waiting for it, oldest first.
 ///
 /// Invariants: `bytes` is what is yet to be written of `frames`, and `answers` is no more; once
 /// `ended` is set it stays set, and only the close frame is queued after it.
@@ -25,7 +40,9 @@ const FRAMES_PER_WRITE: usize = 64;
 /// subscriber recovers from its last offset, so it may be late but never has a gap.
 #[derive(Debug)]
 pub struct Mailbox {
-    stream: TcpStream,
+    outlet: Outlet,
+    wire: Wire,
+    codec: Codec,
     limit: usize,
     queue: RefCell<Queue>,
     /// Set while the mailbox is on its hub's list of those to be written.
@@ -35,6 +52,12 @@ pub struct Mailbox {
     broken: Cell<bool>,
     /// Rung when the session's own task must act: the socket is full, or the session has ended.
     wake: Notify,
+    /// Rung when a body has taken something.
+    taken: Notify,
+    /// Who waits for the next chunk of a body.
+    reader: RefCell<Option<Waker>>,
+    /// The credential that its session stands on.
+    bearer: Cell<Option<Bearer>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,22 +101,50 @@ impl Queue {
 }
 
 impl Mailbox {
-    /// A mailbox for `stream`, in which at most `limit` bytes of publications wait.
-    pub fn new(stream: TcpStream, limit: usize) -> Self {
+    /// A mailbox in which at most `limit` bytes of publications wait.
+    pub fn new(outlet: Outlet, wire: Wire, codec: Codec, limit: usize) -> Self {
         Self {
-            stream,
+            outlet,
+            wire,
+            codec,
             limit,
             queue: RefCell::default(),
             touched: Cell::new(false),
             ended: Cell::new(None),
             broken: Cell::new(false),
             wake: Notify::new(),
+            taken: Notify::new(),
+            reader: RefCell::new(None),
+            bearer: Cell::new(None),
         }
     }
 
-    /// The socket, for reading.
-    pub const fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// The socket, for reading, if there is one.
+    pub const fn stream(&self) -> Option<&TcpStream> {
+        match &self.outlet {
+            Outlet::Socket(stream) => Some(stream),
+            Outlet::Body => None,
+        }
+    }
+
+    /// The way its messages go.
+    pub const fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// How its messages are written.
+    pub const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// The credential that its session stands on, once known.
+    pub const fn bearer(&self) -> Option<Bearer> {
+        self.bearer.get()
+    }
+
+    /// Says which credential its session stands on from now on.
+    pub fn bear(&self, bearer: Option<Bearer>) {
+        self.bearer.set(bearer);
     }
 
     /// Why the session ends, once it does.
@@ -112,6 +163,7 @@ impl Mailbox {
         if self.ended.get().is_some() {
             return false;
         }
+        let frame = self.wire.carry(self.codec, frame);
         let mut queue = self.queue.borrow_mut();
         // An answer on its way says nothing about its reader: a snapshot alone may be larger than
         // the limit, and whoever was ended for it would ask for it again.
@@ -127,6 +179,16 @@ impl Mailbox {
     /// Queues what answers a command, whatever waits: one command at a time is answered, and the
     /// next is not read before [`Mailbox::roomy`].
     pub fn answer(&self, frame: Bytes) {
+        if self.ended.get().is_none() {
+            let frame = self.wire.carry(self.codec, frame);
+            let mut queue = self.queue.borrow_mut();
+            queue.answers += frame.len();
+            queue.push(frame);
+        }
+    }
+
+    /// The same for a frame that is no message, such as a pong; only sockets have those.
+    pub fn answer_as_it_is(&self, frame: Bytes) {
         if self.ended.get().is_none() {
             let mut queue = self.queue.borrow_mut();
             queue.answers += frame.len();
@@ -160,8 +222,10 @@ impl Mailbox {
             queue.bytes = queue.frames.front().map_or(0, |first| first.len() - queue.written);
             queue.answers = 0;
         }
-        queue.push(close_frame(disconnect.code, disconnect.reason));
+        queue.push(self.wire.goodbye(self.codec, disconnect));
+        drop(queue);
         self.wake.notify_one();
+        self.wake_reader();
     }
 
     /// Queues a frame that answers the peer's own close.
@@ -182,7 +246,11 @@ impl Mailbox {
     /// own task is woken to wait for it.
     pub fn flush(&self) {
         self.touched.set(false);
-        if let Err(error) = self.try_write() {
+        let Outlet::Socket(stream) = &self.outlet else {
+            self.wake_reader();
+            return;
+        };
+        if let Err(error) = self.try_write(stream) {
             if error.kind() != io::ErrorKind::WouldBlock {
                 self.broken.set(true);
             }
@@ -190,11 +258,17 @@ impl Mailbox {
         }
     }
 
-    fn try_write(&self) -> io::Result<()> {
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn try_write(&self, stream: &TcpStream) -> io::Result<()> {
         let mut queue = self.queue.borrow_mut();
         while let Some(first) = queue.frames.front() {
             let written = if queue.frames.len() == 1 {
-                self.stream.try_write(first.get(queue.written..).unwrap_or_default())?
+                stream.try_write(first.get(queue.written..).unwrap_or_default())?
             } else {
                 let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
                 let mut skip = queue.written;
@@ -204,7 +278,7 @@ impl Mailbox {
                     skip = 0;
                     count += 1;
                 }
-                self.stream.try_write_vectored(slices.get(..count).unwrap_or_default())?
+                stream.try_write_vectored(slices.get(..count).unwrap_or_default())?
             };
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
@@ -218,28 +292,39 @@ impl Mailbox {
     /// socket is gone. The session's own task runs this.
     pub async fn serve(&self) {
         while self.ended.get().is_none() && !self.broken.get() {
-            if self.is_empty() {
-                self.wake.notified().await;
-            } else {
-                tokio::select! {
+            match &self.outlet {
+                Outlet::Socket(stream) if !self.is_empty() => tokio::select! {
                     // Ended, while the socket takes nothing.
                     () = self.wake.notified() => {}
-                    () = self.write_on() => {}
-                }
+                    () = self.write_on(stream) => {}
+                },
+                Outlet::Socket(_) | Outlet::Body => self.wake.notified().await,
             }
         }
     }
 
+    /// Waits until another command may be taken, or there is nobody to answer.
+    pub async fn room(&self) {
+        self.emptied_to(|mailbox| mailbox.roomy() || mailbox.ended().is_some()).await;
+    }
+
     /// Writes all that waits, the close frame last; until then, or until the socket is gone.
     pub async fn finish(&self) {
-        while !self.is_empty() && !self.broken.get() {
-            self.write_on().await;
+        self.emptied_to(Self::is_empty).await;
+    }
+
+    async fn emptied_to(&self, enough: impl Fn(&Self) -> bool) {
+        while !enough(self) && !self.broken.get() {
+            match &self.outlet {
+                Outlet::Socket(stream) => self.write_on(stream).await,
+                Outlet::Body => self.taken.notified().await,
+            }
         }
     }
 
-    async fn write_on(&self) {
-        let written = match self.stream.writable().await {
-            Ok(()) => self.try_write(),
+    async fn write_on(&self, stream: &TcpStream) {
+        let written = match stream.writable().await {
+            Ok(()) => self.try_write(stream),
             Err(error) => Err(error),
         };
         if let Err(error) = written
@@ -247,6 +332,44 @@ impl Mailbox {
         {
             self.broken.set(true);
         }
+    }
+
+    /// The next chunk of a body; none once the session has ended and all is taken.
+    pub fn poll_chunk(&self, context: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut queue = self.queue.borrow_mut();
+        let Some(first) = queue.frames.pop_front() else {
+            if self.ended.get().is_some() {
+                return Poll::Ready(None);
+            }
+            self.reader.replace(Some(context.waker().clone()));
+            return Poll::Pending;
+        };
+        let mut length = first.len();
+        let more = queue.frames.iter().take_while(|frame| {
+            length += frame.len();
+            length <= CHUNK_BYTES
+        });
+        let chunk = match more.count() {
+            0 => first,
+            more => {
+                let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+                chunk.extend_from_slice(&first);
+                queue.frames.drain(..more).for_each(|frame| chunk.extend_from_slice(&frame));
+                chunk.freeze()
+            }
+        };
+        queue.bytes = queue.bytes.saturating_sub(chunk.len());
+        queue.answers = queue.answers.min(queue.bytes);
+        drop(queue);
+        self.taken.notify_one();
+        Poll::Ready(Some(chunk))
+    }
+
+    /// The reader of a body is gone.
+    pub fn hang_up(&self) {
+        self.broken.set(true);
+        self.wake.notify_one();
+        self.taken.notify_one();
     }
 }
 
@@ -264,7 +387,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (Mailbox::new(stream, LIMIT), peer)
+        (Mailbox::new(Outlet::Socket(stream), Wire::Socket, Codec::Json, LIMIT), peer)
     }
 
     #[actix_web::test]

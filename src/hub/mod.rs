@@ -10,10 +10,15 @@
 //! last one. A listener that is not yet live holds back what is published while its snapshot or
 //! its missed events are read, and lets go of exactly what came after that reading.
 //!
+//! What is handed on is [`News`]; ordercast's own is the [`Publication`] of an event. A right that ends
+//! with an event ends here, in the same moment: the listener is told and heard no more.
+//!
 //! Absent on purpose: it reads nothing, judges no right and sends no reply.
 
 mod listener;
 mod mailbox;
+mod news;
+mod presence;
 mod publication;
 mod topic;
 
@@ -25,12 +30,16 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-pub use listener::{Filter, Listener, Overflowed};
-pub use mailbox::Mailbox;
-pub use publication::Publication;
+pub use listener::{Listener, Listening, Overflowed};
+pub use mailbox::{Mailbox, Outlet};
+pub use news::{Bearer, News};
+pub use presence::{Member, Move, Presence};
+pub use publication::{Ear, Filter, Publication};
 pub use topic::{Seat, Topic};
 
+use crate::frame::message_frame;
 use crate::protocol::code::Disconnect;
+use crate::protocol::{Codec, Push};
 
 /// Sockets written before other work of the thread gets its turn.
 const WRITES_AT_ONCE: usize = 256;
@@ -39,10 +48,12 @@ const WRITES_AT_ONCE: usize = 256;
 pub const ENDED_AT_ONCE: usize = 100;
 
 /// What a worker is told.
-#[derive(Debug, Clone)]
-pub enum Message {
+#[derive(Debug)]
+pub enum Message<N: News> {
     /// Events were committed, in order.
-    Publish(Arc<[Arc<Publication>]>),
+    Publish(Arc<[Arc<N>]>),
+    /// Somebody came to a topic or left it.
+    Moved(Move<N::Topic>),
     /// All sessions end.
     EndAll {
         /// The close code and its reason.
@@ -52,15 +63,37 @@ pub enum Message {
     },
 }
 
-/// The ways to all workers.
-#[derive(Debug, Clone, Default)]
-pub struct Hubs {
-    workers: Arc<Mutex<Vec<mpsc::Sender<Message>>>>,
+impl<N: News> Clone for Message<N> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Publish(news) => Self::Publish(Arc::clone(news)),
+            Self::Moved(moved) => Self::Moved(moved.clone()),
+            Self::EndAll { why, pace } => Self::EndAll { why: *why, pace: *pace },
+        }
+    }
 }
 
-impl Hubs {
+/// The ways to all workers.
+#[derive(Debug)]
+pub struct Hubs<N: News> {
+    workers: Arc<Mutex<Vec<mpsc::Sender<Message<N>>>>>,
+}
+
+impl<N: News> Clone for Hubs<N> {
+    fn clone(&self) -> Self {
+        Self { workers: Arc::clone(&self.workers) }
+    }
+}
+
+impl<N: News> Default for Hubs<N> {
+    fn default() -> Self {
+        Self { workers: Arc::default() }
+    }
+}
+
+impl<N: News> Hubs<N> {
     /// Tells every worker; waits for one whose queue is full.
-    pub async fn send(&self, message: &Message) {
+    pub async fn send(&self, message: &Message<N>) {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for worker in workers {
             // A worker that has ended has no listeners left.
@@ -68,8 +101,15 @@ impl Hubs {
         }
     }
 
+    /// Tells every worker who comes and goes, until nobody can any more.
+    pub async fn tell_moves(self, mut moves: mpsc::Receiver<Move<N::Topic>>) {
+        while let Some(moved) = moves.recv().await {
+            self.send(&Message::Moved(moved)).await;
+        }
+    }
+
     /// A new worker's hub and its queue of messages.
-    pub fn join(&self, queue_len: usize) -> (Rc<Hub>, mpsc::Receiver<Message>) {
+    pub fn join(&self, queue_len: usize) -> (Rc<Hub<N>>, mpsc::Receiver<Message<N>>) {
         let (sender, receiver) = mpsc::channel(queue_len);
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         (Rc::new(Hub::default()), receiver)
@@ -77,31 +117,45 @@ impl Hubs {
 }
 
 /// The hub of the thread that runs a request, as a handler finds it.
-#[derive(Debug, Clone)]
-pub struct LocalHub(pub Rc<Hub>);
+#[derive(Debug)]
+pub struct LocalHub<N: News>(pub Rc<Hub<N>>);
+
+type Listeners<N> = Vec<Rc<Listener<N>>>;
 
 /// One worker's listeners.
-#[derive(Debug, Default)]
-pub struct Hub {
-    topics: RefCell<HashMap<Topic, Vec<Rc<Listener>>>>,
-    bells: RefCell<HashMap<Topic, Vec<Weak<Notify>>>>,
+#[derive(Debug)]
+pub struct Hub<N: News> {
+    topics: RefCell<HashMap<N::Topic, Listeners<N>>>,
+    bells: RefCell<HashMap<N::Topic, Vec<Weak<Notify>>>>,
     mailboxes: RefCell<Vec<Weak<Mailbox>>>,
     dirty: RefCell<Vec<Rc<Mailbox>>>,
 }
 
-impl Hub {
+impl<N: News> Default for Hub<N> {
+    fn default() -> Self {
+        Self {
+            topics: RefCell::default(),
+            bells: RefCell::default(),
+            mailboxes: RefCell::default(),
+            dirty: RefCell::default(),
+        }
+    }
+}
+
+impl<N: News> Hub<N> {
     /// Takes messages until the feed and the app are gone.
-    pub async fn run(self: Rc<Self>, mut messages: mpsc::Receiver<Message>) {
+    pub async fn run(self: Rc<Self>, mut messages: mpsc::Receiver<Message<N>>) {
         while let Some(message) = messages.recv().await {
             let mut next = Some(message);
             // What has queued meanwhile leaves in the same writes.
             while let Some(message) = next {
                 match message {
-                    Message::Publish(publications) => {
-                        for publication in publications.iter() {
-                            self.publish(publication);
+                    Message::Publish(news) => {
+                        for news in news.iter() {
+                            self.publish(news);
                         }
                     }
+                    Message::Moved(moved) => self.tell(&moved),
                     Message::EndAll { why, pace } => {
                         self.flush().await;
                         self.end_all(why, pace).await;
@@ -115,8 +169,7 @@ impl Hub {
 
     /// Ends every session, in groups: all at once, they would all be back at once.
     async fn end_all(&self, why: Disconnect, pace: Duration) {
-        let mailboxes: Vec<_> = self.mailboxes.borrow().iter().filter_map(Weak::upgrade).collect();
-        for group in mailboxes.chunks(ENDED_AT_ONCE) {
+        for group in self.sessions().chunks(ENDED_AT_ONCE) {
             for mailbox in group {
                 mailbox.end(why);
                 mailbox.flush();
@@ -125,17 +178,70 @@ impl Hub {
         }
     }
 
-    fn publish(&self, publication: &Arc<Publication>) {
-        let topics = self.topics.borrow();
+    fn sessions(&self) -> Vec<Rc<Mailbox>> {
+        self.mailboxes.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn publish(&self, news: &Arc<N>) {
         let bells = self.bells.borrow();
-        for topic in publication.topics() {
-            for listener in topics.get(&topic).into_iter().flatten() {
-                if listener.hear(publication) && listener.mailbox().touch() {
-                    self.dirty.borrow_mut().push(Rc::clone(listener.mailbox()));
+        let mut topics = self.topics.borrow_mut();
+        for topic in news.topics() {
+            let Some(listeners) = topics.get_mut(&topic) else { continue };
+            let mut ended = false;
+            for listener in &*listeners {
+                if listener.hear(news) {
+                    self.touch(listener.mailbox());
+                }
+                ended |= listener.has_ended();
+            }
+            if ended {
+                listeners.retain(|listener| !listener.has_ended());
+                if listeners.is_empty() {
+                    topics.remove(&topic);
                 }
             }
+        }
+        for topic in news.topics() {
             for bell in bells.get(&topic).into_iter().flatten().filter_map(Weak::upgrade) {
                 bell.notify_waiters();
+            }
+        }
+        if let Some(bearer) = news.revokes() {
+            for mailbox in self.sessions() {
+                if mailbox.bearer() == Some(bearer) {
+                    mailbox.end(Disconnect::INVALID_TOKEN);
+                    self.touch(&mailbox);
+                }
+            }
+        }
+    }
+
+    fn touch(&self, mailbox: &Rc<Mailbox>) {
+        if mailbox.touch() {
+            self.dirty.borrow_mut().push(Rc::clone(mailbox));
+        }
+    }
+
+    /// Tells those who want to hear it who came or went.
+    fn tell(&self, Move { topic, member, joined }: &Move<N::Topic>) {
+        let topics = self.topics.borrow();
+        let hearing = topics.get(topic).into_iter().flatten();
+        let mut frames: HashMap<(Codec, &str), _> = HashMap::new();
+        for listener in hearing.filter(|listener| listener.hears_moves()) {
+            let (codec, channel) = (listener.codec(), listener.channel());
+            let frame = frames.entry((codec, channel)).or_insert_with(|| {
+                let info = member.info();
+                let push = if *joined {
+                    Push::Join { channel, info }
+                } else {
+                    Push::Leave { channel, info }
+                };
+                let mut message = Vec::with_capacity(128);
+                codec.encode_push(&mut message, &push);
+                message_frame(codec, &message)
+            });
+            if listener.mailbox().push(frame.clone()) {
+                self.touch(listener.mailbox());
             }
         }
     }
@@ -161,26 +267,26 @@ impl Hub {
     }
 
     /// Adds a listener, which holds back what it hears until it goes live.
-    pub fn listen(&self, listener: &Rc<Listener>) {
+    pub fn listen(&self, listener: &Rc<Listener<N>>) {
         let mut topics = self.topics.borrow_mut();
-        topics.entry(listener.topic()).or_default().push(Rc::clone(listener));
+        topics.entry(listener.topic().clone()).or_default().push(Rc::clone(listener));
     }
 
     /// Removes a listener.
-    pub fn leave(&self, listener: &Rc<Listener>) {
+    pub fn leave(&self, listener: &Rc<Listener<N>>) {
         let mut topics = self.topics.borrow_mut();
-        if let Some(listeners) = topics.get_mut(&listener.topic()) {
+        if let Some(listeners) = topics.get_mut(listener.topic()) {
             if let Some(place) = listeners.iter().position(|other| Rc::ptr_eq(other, listener)) {
                 listeners.swap_remove(place);
             }
             if listeners.is_empty() {
-                topics.remove(&listener.topic());
+                topics.remove(listener.topic());
             }
         }
     }
 
     /// A bell that rings whenever something is published on `topic`, for as long as it is held.
-    pub fn bell(&self, topic: Topic) -> Rc<Notify> {
+    pub fn bell(&self, topic: N::Topic) -> Rc<Notify> {
         let bell = Rc::new(Notify::new());
         let mut bells = self.bells.borrow_mut();
         bells.retain(|_topic, bells| {

@@ -39,6 +39,10 @@ impl fmt::Display for Topic {
 pub enum Seat {
     /// An order's customer.
     OrderCustomer,
+    /// The courier who has the order, looking at it.
+    OrderDriver,
+    /// The same, hearing that it has lost the order.
+    OrderFormerDriver,
     /// A dispatcher who looks at one order.
     OrderOps,
     /// The platform, looking at one order.
@@ -57,7 +61,7 @@ pub enum Seat {
 
 impl Seat {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 10;
 
     /// Which audience sits there.
     pub const fn audience(self) -> Audience {
@@ -66,8 +70,8 @@ impl Seat {
             Self::OrderOps | Self::Dispatch => Audience::Ops,
             Self::OrderPlatform | Self::Tenant => Audience::Platform,
             Self::Store => Audience::Store,
-            Self::Driver => Audience::Driver,
-            Self::FormerDriver => Audience::FormerDriver,
+            Self::Driver | Self::OrderDriver => Audience::Driver,
+            Self::FormerDriver | Self::OrderFormerDriver => Audience::FormerDriver,
         }
     }
 }

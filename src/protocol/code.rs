@@ -4,6 +4,8 @@
 //! The one table. What an SDK does next depends on these numbers (on the `temporary` flag for
 //! error replies), so a new row is a decision about clients and not only a name.
 
+use super::ErrorReply;
+
 /// Declares the rows of one table and `ALL`, so that no row can be forgotten by a test.
 macro_rules! table {
     ($kind:ident: $($(#[$doc:meta])* $name:ident = $row:ident($code:literal, $text:literal);)*) => {
@@ -221,6 +223,16 @@ impl Disconnect {
 
     const fn new(code: u16, reason: &'static str) -> Self {
         Self { code, reason }
+    }
+
+    /// How a connection without replies is told that its connect was answered by an error.
+    pub fn instead_of(error: &ErrorReply<'_>) -> Self {
+        match error.code {
+            109 | 110 => Self::EXPIRED,
+            111 => Self::TOO_MANY_REQUESTS,
+            102 | 103 => Self::PERMISSION_DENIED,
+            _ => Self::SERVER_ERROR,
+        }
     }
 }
 

@@ -28,12 +28,12 @@ mod request;
 pub use command::Command;
 pub use push::{ClientInfo, Push};
 pub use reply::{ConnectResult, ErrorReply, Recovery, Reply, SubscribeResult};
-pub use request::{Connect, History, Position, Request, Subscribe, Token};
+pub use request::{Connect, Emulation, History, Position, Request, Subscribe, Token};
 /// JSON text that is known to be valid: a payload.
 pub use serde_json::value::RawValue as RawJson;
 
 /// How the messages of one connection are written; chosen at the handshake, then fixed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// Text frames; objects separated by a newline.
     Json,

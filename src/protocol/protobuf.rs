@@ -104,6 +104,25 @@ messages! {
         6 subs: HashMap<String, SubscribeMessage> = [map = "string, message"];
         7 ping: u32 = [uint32];
         8 pong: bool = [bool];
+        9 session: String = [string];
+        10 node: String = [string];
+    }
+    ConnectPushMessage {
+        1 client: String = [string];
+        2 version: String = [string];
+        3 data: Vec<u8> = [bytes = "vec"];
+        4 subs: HashMap<String, SubscribeMessage> = [map = "string, message"];
+        5 expires: bool = [bool];
+        6 ttl: u32 = [uint32];
+        7 ping: u32 = [uint32];
+        8 pong: bool = [bool];
+        9 session: String = [string];
+        10 node: String = [string];
+    }
+    EmulationRequest {
+        1 node: String = [string];
+        2 session: String = [string];
+        3 data: Bytes = [bytes = "bytes"];
     }
     SubscribeMessage {
         1 expires: bool = [bool];
@@ -145,6 +164,7 @@ messages! {
         6 leave: Option<InfoMessage> = [message];
         7 unsubscribe: Option<UnsubscribeMessage> = [message];
         8 message: Option<DataRequest> = [message];
+        10 connect: Option<ConnectPushMessage> = [message];
         11 disconnect: Option<DisconnectMessage> = [message];
     }
     InfoMessage { 1 info: Option<ClientInfoMessage> = [message]; }
@@ -346,7 +366,23 @@ fn connect(result: &ConnectResult<'_>) -> ConnectMessage {
         subs: subs.map(|(channel, sub)| ((*channel).to_owned(), subscribe(sub))).collect(),
         ping: ttl_seconds(result.ping),
         pong: result.pong,
+        session: result.session.to_owned(),
+        node: result.node.to_owned(),
     }
+}
+
+/// The same fields have other numbers in a push.
+fn connect_push(result: &ConnectResult<'_>) -> ConnectPushMessage {
+    let ConnectMessage { client, version, expires, ttl, data, subs, ping, pong, session, node } =
+        connect(result);
+    ConnectPushMessage { client, version, data, subs, expires, ttl, ping, pong, session, node }
+}
+
+/// Reads commands that come by a request of their own.
+pub(super) fn emulation(body: &[u8]) -> Result<request::Emulation, Disconnect> {
+    let EmulationRequest { node, session, data } =
+        EmulationRequest::decode(body).map_err(|_| Disconnect::BAD_REQUEST)?;
+    Ok(request::Emulation { node, session, data })
 }
 
 fn subscribe(result: &SubscribeResult<'_>) -> SubscribeMessage {
@@ -415,6 +451,7 @@ pub(super) fn encode_push(out: &mut Vec<u8>, push: &Push<'_>) {
             message.unsubscribe = Some(ended);
         }
         Push::Message { data } => message.message = Some(DataRequest { data: text(Some(data)) }),
+        Push::Connect(result) => message.connect = Some(connect_push(result)),
         Push::Disconnect(Disconnect { code, reason }) => {
             let ended = DisconnectMessage { code: (*code).into(), reason: (*reason).to_owned() };
             message.disconnect = Some(ended);

@@ -5,6 +5,7 @@
 
 use super::code::{Disconnect, Unsubscribed};
 use super::json::{self, Object};
+use super::reply::ConnectResult;
 use super::{Codec, RawJson, protobuf};
 
 /// What we tell a client unasked, besides publications
@@ -37,6 +38,9 @@ pub enum Push<'a> {
         /// The payload.
         data: &'a RawJson,
     },
+    /// The connection is authenticated. Only for clients that only listen: others are told by a
+    /// reply.
+    Connect(ConnectResult<'a>),
     /// The connection ends. Only for transports without a close frame: on a WebSocket the close
     /// frame says it.
     Disconnect(Disconnect),
@@ -92,6 +96,17 @@ impl Codec {
         }
     }
 
+    /// Bytes that follow the publication in what [`Codec::encode_push_publication`] appends.
+    #[must_use]
+    pub fn after_publication(self) -> usize {
+        match self {
+            // The braces of the push and of its envelope.
+            Self::Json => 2,
+            // The last field of the message.
+            Self::Protobuf => 0,
+        }
+    }
+
     /// Appends one push.
     pub fn encode_push(self, out: &mut Vec<u8>, push: &Push<'_>) {
         match self {
@@ -118,6 +133,9 @@ fn encode_json(out: &mut Vec<u8>, push: Push<'_>) {
         Push::Message { data } => json_push(out, "", |push| {
             push.object("message", |message| message.payload("data", data.get()));
         }),
+        Push::Connect(result) => json_push(out, "", |push| {
+            push.object("connect", |connect| result.write(connect));
+        }),
         Push::Disconnect(end) => json_push(out, "", |push| {
             push.object("disconnect", |disconnect| {
                 disconnect.number("code", end.code.into());
@@ -142,6 +160,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_publication_is_found_in_its_push() {
+        for codec in [Codec::Json, Codec::Protobuf] {
+            let (mut publication, mut push) = (Vec::new(), Vec::new());
+            codec.encode_publication(&mut publication, r#"{"s":1}"#, Some(6));
+            codec.encode_push_publication(&mut push, "order:1", &publication);
+            let (rest, _after) = push.split_at(push.len() - codec.after_publication());
+            assert!(rest.ends_with(&publication), "{codec:?}");
+        }
+    }
 
     fn publication(data: &str, offset: Option<u64>) -> String {
         let mut out = Vec::new();

@@ -113,6 +113,10 @@ pub struct ConnectResult<'a> {
     pub ping: Option<Duration>,
     /// Whether we want our pings answered.
     pub pong: bool,
+    /// What a client without a socket names this connection by; empty for others.
+    pub session: &'a str,
+    /// The process to which its commands must come; empty for others.
+    pub node: &'a str,
 }
 
 /// Where a subscription stands as it begins.
@@ -207,7 +211,7 @@ fn write(envelope: &mut Object<'_>, reply: &Reply<'_>) {
 }
 
 impl ConnectResult<'_> {
-    fn write(&self, object: &mut Object<'_>) {
+    pub(super) fn write(&self, object: &mut Object<'_>) {
         object.text("client", self.client);
         object.text("version", self.version);
         write_ttl(object, self.ttl);
@@ -225,6 +229,8 @@ impl ConnectResult<'_> {
             object.number("ping", seconds(ping));
         }
         object.flag("pong", self.pong);
+        object.text("session", self.session);
+        object.text("node", self.node);
     }
 }
 

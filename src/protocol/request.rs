@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
+use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{RawJson, json};
+use super::code::Disconnect;
+use super::{Codec, RawJson, json, protobuf};
 
 /// Integers of the wire fit a JavaScript number: 2^53 - 1.
 pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -100,6 +102,53 @@ pub struct Connect {
     pub headers: BTreeMap<String, String>,
 }
 
+impl Connect {
+    /// Reads the connect of a client that only listens: the object alone, in JSON. Anything else
+    /// is [`Disconnect::BAD_REQUEST`].
+    pub fn from_json(message: &[u8]) -> Result<Self, Disconnect> {
+        let read = serde_json::from_slice::<json::Strict<Self>>(message);
+        read.map(|json::Strict(connect)| connect).map_err(|_| Disconnect::BAD_REQUEST)
+    }
+}
+
+/// Commands that come by a request of their own, for a connection without a socket.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Emulation {
+    /// The process that the connection is in.
+    #[serde(deserialize_with = "json::lenient")]
+    pub node: String,
+    /// The connection.
+    #[serde(deserialize_with = "json::lenient")]
+    pub session: String,
+    /// The message, as it would come over a socket.
+    #[serde(deserialize_with = "message")]
+    pub data: Bytes,
+}
+
+impl Emulation {
+    /// Reads the body of such a request; one that cannot be read is
+    /// [`Disconnect::BAD_REQUEST`].
+    pub fn read(codec: Codec, body: &[u8]) -> Result<Self, Disconnect> {
+        match codec {
+            Codec::Json => serde_json::from_slice::<json::Strict<Self>>(body)
+                .map(|json::Strict(emulation)| emulation)
+                .map_err(|_| Disconnect::BAD_REQUEST),
+            Codec::Protobuf => protobuf::emulation(body),
+        }
+    }
+}
+
+/// In JSON the message is a text; some write the object itself.
+fn message<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    let data = Option::<&RawJson>::deserialize(deserializer)?.map_or("", RawJson::get);
+    if data.starts_with('"') {
+        let text: String = serde_json::from_str(data).map_err(D::Error::custom)?;
+        return Ok(text.into());
+    }
+    Ok(Bytes::copy_from_slice(data.as_bytes()))
+}
+
 /// The wish to hear a channel, perhaps from where an earlier subscription ended.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -146,6 +195,14 @@ pub struct Subscribe {
 }
 
 impl Subscribe {
+    /// The same wish for a channel that is named elsewhere.
+    #[must_use]
+    pub fn for_channel(&self, channel: &str) -> Self {
+        let (data, channel) = (self.data.clone(), channel.to_owned());
+        let (token, epoch, delta) = (self.token.clone(), self.epoch.clone(), self.delta.clone());
+        Self { channel, token, epoch, data, delta, ..*self }
+    }
+
     /// Whether the client wants error 112 rather than a snapshot when it cannot recover.
     #[must_use]
     pub fn rejects_unrecovered(&self) -> bool {

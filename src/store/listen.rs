@@ -53,7 +53,8 @@ impl Listening {
     }
 
     /// Connects, listens, and only then reads which log this is and where it ends: what commits
-    /// after this read is notified. Returns the epoch and the newest position.
+    /// after this read is notified. Returns the epoch, which is not made known to others yet, and
+    /// the newest position.
     pub async fn connect(&mut self) -> Result<(Arc<str>, u64), Error> {
         self.hang_up();
         // Ours from here on: a failure below must not give it back.
@@ -65,8 +66,12 @@ impl Listening {
             Ok((row.try_get::<_, String>("epoch")?, row.try_get::<_, i64>("last")?))
         })
         .await?;
-        self.database.set_epoch(&epoch);
-        Ok((self.database.epoch(), unsigned(last)))
+        Ok((Arc::from(epoch), unsigned(last)))
+    }
+
+    /// Makes known which log this is: [`Database::epoch`] says it from here on.
+    pub fn tell_epoch(&self, epoch: &Arc<str>) {
+        self.database.set_epoch(epoch);
     }
 
     /// Drops the connection for good: one that did LISTEN must never go back to a pool.

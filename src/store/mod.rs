@@ -9,6 +9,7 @@
 mod batch;
 mod change;
 mod connect;
+mod flight;
 mod judge;
 mod listen;
 mod log;
@@ -21,12 +22,14 @@ mod sweep;
 mod tenants;
 mod writer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
+pub use flight::{Crashed, Flights};
 pub use listen::{Listening, Woken};
 pub use log::{Missed, Scope};
 pub use migrate::{SchemaState, migrate, schema_state};
@@ -105,6 +108,7 @@ pub struct Database {
     writing: Pool,
     listening: Pool,
     epoch: Arc<RwLock<Arc<str>>>,
+    committed: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Database {
@@ -144,6 +148,7 @@ impl Database {
                 Some(ear),
             )?,
             epoch: Arc::new(RwLock::new(Arc::from(""))),
+            committed: Arc::default(),
         };
         let patience = settings.statement_timeout_ms.get();
         let listening = Listening::new(database.clone(), patience, rung, down);
@@ -155,8 +160,22 @@ impl Database {
         Arc::clone(&self.epoch.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set_epoch(&self, epoch: &str) {
-        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(epoch);
+    /// The newest position that this process has committed and told a caller of; 0 before the
+    /// first. The log may be further: other processes write as well.
+    pub fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    fn note_committed(&self, position: u64) {
+        self.committed.fetch_max(position, Ordering::AcqRel);
+    }
+
+    fn set_epoch(&self, epoch: &Arc<str>) {
+        // Positions of another log say nothing about this one.
+        if *self.epoch() != **epoch {
+            self.committed.store(0, Ordering::Release);
+        }
+        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(epoch);
     }
 
     async fn reading(&self) -> Result<Object, Error> {

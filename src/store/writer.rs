@@ -188,6 +188,10 @@ async fn try_write(
     match run_batch(&client, &changes).await {
         Ok(committed) => {
             tracing::trace!(size = batch.len(), last = committed.last, "a batch committed");
+            // Before anybody is told, so that whoever was told finds it here.
+            if let Some(last) = committed.last {
+                database.note_committed(last);
+            }
             Ok(committed.outcomes)
         }
         Err(BatchError::Failed(error)) => Err(failed(error)),

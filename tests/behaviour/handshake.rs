@@ -151,7 +151,7 @@ async fn over_the_limit_of_sockets_the_handshake_is_refused_until_one_has_gone()
     city.platform.get("/v1/orders").await.expect(200);
     first.drop_connection();
     until("a place to be free", async || {
-        (server.app().api().sockets.load(Ordering::Relaxed) < 2).then_some(())
+        (server.app().api().house.sockets.load(Ordering::Relaxed) < 2).then_some(())
     })
     .await;
     Phone::connect(&server.url, &city.key).await;

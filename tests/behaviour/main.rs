@@ -39,3 +39,4 @@ mod tenants;
 mod tokens;
 mod two_processes;
 mod validating;
+mod window;

@@ -114,7 +114,7 @@ async fn a_subscriber_that_never_reads_again_is_let_go_soon() {
     let city = City::found(&server.url, &server.database).await;
     let token = city.ops_token().await;
     let (_deaf, order) = with_long_snapshot(&server, &city, &token).await;
-    let sockets = || server.app().api().sockets.load(Ordering::Relaxed);
+    let sockets = || server.app().api().house.sockets.load(Ordering::Relaxed);
     assert_eq!(sockets(), 1);
     for nth in 0..(KERNEL + MAILBOX) / 4_000 + 20 {
         change(&city, &order, nth).await;

@@ -16,19 +16,18 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::codec::Encoder as _;
 
 use super::handshake::TakeOver;
-use super::session::Session;
-use crate::api::Api;
-use crate::hub::{Hub, Mailbox};
+use super::{Kind, Session, Source};
+use crate::hub::{Hub, Mailbox, Outlet};
 use crate::protocol::code::Disconnect;
 
 /// Largest body of an answer that is not an upgrade: a problem, or a page asked for oddly.
 const ANSWER_MAX: usize = 1 << 20;
 
-/// Counts a socket for as long as it lives.
-struct Counted<'a>(&'a AtomicUsize);
+/// Counts a connection for as long as it lives.
+pub(super) struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
+    pub(super) fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
@@ -41,21 +40,22 @@ impl Drop for Counted<'_> {
 
 /// Serves a request that asks to upgrade: the app answers it; when it says so the socket becomes
 /// a session, else the answer is sent and the connection closed.
-pub(crate) async fn take_over<S, B>(
-    app: Rc<S>,
-    api: web::Data<Api>,
-    hub: Rc<Hub>,
+pub async fn take_over<S, A, B>(
+    app: Rc<A>,
+    source: web::Data<S>,
+    hub: Rc<Hub<S::News>>,
     request: Request,
     framed: Framed<TcpStream, h1::Codec>,
 ) -> Result<(), actix_http::Error>
 where
-    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    S: Source,
+    A: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
     // Boxed, so that the future that lives for hours stays small.
     let taken = Box::pin(answer(app, request, framed)).await;
     if let Some((stream, mark, early)) = taken {
-        let settings = &api.config.socket;
+        let settings = source.settings();
         let socket = SockRef::from(&stream);
         // A stalled reader otherwise pins megabytes in the kernel; the rest is courtesy.
         let set = socket
@@ -64,26 +64,38 @@ where
         if let Err(error) = set {
             tracing::debug!(%error, "a socket's options could not be set");
         }
-        let _counted = Counted::new(&api.sockets);
-        let mailbox = Rc::new(Mailbox::new(stream, settings.mailbox_bytes));
-        hub.enter(&mailbox);
-        // The stop may have passed the hub before this socket came to it.
-        if api.stopping.load(Ordering::Relaxed) {
-            mailbox.end(Disconnect::SHUTDOWN);
-        }
-        let session = Session::new(web::Data::clone(&api), hub, mailbox, mark);
+        let _counted = Counted::new(&source.house().sockets);
+        let TakeOver { codec, wire, kind } = mark;
+        let mailbox = Mailbox::new(Outlet::Socket(stream), wire, codec, settings.mailbox_bytes);
+        let session = enter(web::Data::clone(&source), hub, mailbox, kind);
         Box::pin(session.run(early)).await;
     }
     Ok(())
 }
 
-async fn answer<S, B>(
-    app: Rc<S>,
+/// A new session, known to its worker's hub.
+pub(super) fn enter<S: Source>(
+    source: web::Data<S>,
+    hub: Rc<Hub<S::News>>,
+    mailbox: Mailbox,
+    kind: Kind,
+) -> Rc<Session<S>> {
+    let mailbox = Rc::new(mailbox);
+    hub.enter(&mailbox);
+    // The stop may have passed the hub before this connection came to it.
+    if source.house().stopping.load(Ordering::Relaxed) {
+        mailbox.end(Disconnect::SHUTDOWN);
+    }
+    Session::new(source, hub, mailbox, kind)
+}
+
+async fn answer<A, B>(
+    app: Rc<A>,
     request: Request,
     framed: Framed<TcpStream, h1::Codec>,
 ) -> Option<(TcpStream, TakeOver, BytesMut)>
 where
-    S: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
+    A: Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     B: MessageBody + 'static,
 {
     let mut parts = framed.into_parts();

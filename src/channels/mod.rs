@@ -1,0 +1,198 @@
+//! Channels: what ordercast serves sockets from.
+//!
+//! A name stands for a feed ([`open`](Source::open)), who may hear it is decided by role and by
+//! what the order says, and what a subscriber starts from is read here: a snapshot at an exact
+//! position, or exactly what was missed. Methods are the writes of REST by name.
+//!
+//! Absent on purpose: frames, commands and time are the session's; nothing is published here.
+
+mod open;
+mod read;
+mod rpc;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::api::{Api, ProblemCode};
+use crate::auth::Principal;
+use crate::config;
+use crate::domain::Word as _;
+use crate::hub::{Member, Publication, Topic};
+use crate::protocol::code::{Disconnect, ErrorCode};
+use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
+use crate::session::{
+    Asker, House, Opened, Past, Reading, Renewed, Source, Start, Turned, Unread, Welcome,
+};
+use open::Channel;
+
+/// What an app may ask for as it connects; what we do not know is another's.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ConnectData {
+    /// Whether to subscribe it to its personal feed.
+    personal: bool,
+}
+
+impl Source for Api {
+    type News = Publication;
+    type Who = Principal;
+    type Scope = Channel;
+
+    fn settings(&self) -> &config::Socket {
+        &self.config.socket
+    }
+
+    fn house(&self) -> &House<Self> {
+        &self.house
+    }
+
+    async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned> {
+        if connect.token.is_empty() {
+            return Err(Disconnect::BAD_REQUEST.into());
+        }
+        let renewed = self.whom(&connect.token).await?;
+        let data = connect.data.as_deref().map(|data| serde_json::from_str(data.get()));
+        let data: ConnectData = data.and_then(Result::ok).unwrap_or_default();
+        let personal = open::personal(&renewed.who);
+        // Who had it before has asked for it before.
+        let asked = |name: &String| data.personal || connect.subs.contains_key(name);
+        let channels = personal.into_iter().filter(|(name, _)| asked(name)).collect();
+        Ok(Welcome { renewed, data: None, channels })
+    }
+
+    async fn renew(&self, who: &Principal, token: &str) -> Result<Renewed<Self>, Turned> {
+        let renewed = match self.whom(token).await {
+            // The SDK was to bring a newer one: an error would make it stop for good.
+            Err(Turned::Away(error)) if error.code == ErrorCode::TOKEN_EXPIRED.code => {
+                return Err(Disconnect::EXPIRED.into());
+            }
+            renewed => renewed?,
+        };
+        let fresh = &renewed.who;
+        let same =
+            (fresh.tenant, fresh.role) == (who.tenant, who.role) && fresh.subject == who.subject;
+        if same { Ok(renewed) } else { Err(Disconnect::INVALID_TOKEN.into()) }
+    }
+
+    async fn open(&self, asker: Asker<'_, Self>, ask: &Subscribe) -> Result<Opened<Self>, Turned> {
+        let channel = open::channel(&ask.channel, asker.who)?;
+        let filter = open::filter(&channel, ask.data.as_deref()).map_err(Turned::Away)?;
+        Ok(channel.opened(asker.who.tenant, filter))
+    }
+
+    fn still_opens(&self, who: &Principal, channel: &str) -> bool {
+        let personal = open::personal(who);
+        personal.is_some_and(|(name, _)| name == channel) || open::channel(channel, who).is_ok()
+    }
+
+    async fn renew_subscription(
+        &self,
+        _asker: Asker<'_, Self>,
+        _channel: &str,
+        _token: &str,
+    ) -> Result<Option<Duration>, Turned> {
+        // Subscriptions carry no token of their own, so none of them ends.
+        Ok(None)
+    }
+
+    async fn read(
+        &self,
+        who: &Principal,
+        opened: &Opened<Self>,
+        start: Start<'_>,
+        codec: Codec,
+    ) -> Result<Reading, Unread> {
+        read::read(self, who, opened, start, codec).await
+    }
+
+    async fn history(
+        &self,
+        who: &Principal,
+        ask: &History,
+        codec: Codec,
+    ) -> Result<Past, ErrorReply<'static>> {
+        read::history(self, who, ask, codec).await
+    }
+
+    async fn call(
+        &self,
+        who: &Principal,
+        method: &str,
+        data: Option<&RawJson>,
+    ) -> Result<Box<RawJson>, ErrorReply<'static>> {
+        rpc::call(self, who, method, data).await
+    }
+
+    /// A message is a call whose answer nobody awaits: `{"method":"…","data":{…}}`. Any other is
+    /// not offered, and as it has no reply to say so the connection is closed (3508).
+    async fn take(&self, who: &Principal, data: Option<&RawJson>) -> Result<(), Disconnect> {
+        #[derive(Deserialize)]
+        struct Call {
+            method: String,
+            data: Option<Box<RawJson>>,
+        }
+        let call: Call = data
+            .and_then(|data| serde_json::from_str(data.get()).ok())
+            .ok_or(Disconnect::NOT_AVAILABLE)?;
+        if let Err(error) = rpc::call(self, who, &call.method, call.data.as_deref()).await {
+            tracing::debug!(code = error.code, message = %error.message, "a sent call was refused");
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        _who: &Principal,
+        _member: &Member,
+        _channel: &str,
+        _data: Option<&RawJson>,
+    ) -> Result<(), ErrorReply<'static>> {
+        // Feeds are written by orders alone.
+        Err(ErrorCode::PERMISSION_DENIED.into())
+    }
+
+    async fn presence(
+        &self,
+        who: &Principal,
+        channel: &str,
+    ) -> Result<Vec<Arc<Member>>, ErrorReply<'static>> {
+        let topic = open::attended(channel, who)?;
+        let mut topics = vec![topic];
+        if let Topic::Order(order) = topic {
+            // Its courier hears of it on a feed of its own.
+            let denied = |_| ErrorReply::from(ErrorCode::PERMISSION_DENIED);
+            let (_position, sheet) = self.visible_order(who, order).await.map_err(denied)?;
+            let order = sheet.order;
+            topics.extend(order.driver.filter(|_| !order.status.is_terminal()).map(Topic::Driver));
+        }
+        let presence = &self.house.presence;
+        let mut members: Vec<_> = topics.iter().flat_map(|topic| presence.list(topic)).collect();
+        members.sort_by(|one, other| one.client.cmp(&other.client));
+        members.dedup_by(|one, other| one.client == other.client);
+        Ok(members)
+    }
+}
+
+impl Api {
+    /// Whom a token speaks for.
+    async fn whom(&self, token: &str) -> Result<Renewed<Self>, Turned> {
+        let who = self.authenticate(token).await.map_err(|problem| {
+            if problem.code == ProblemCode::TokenExpired {
+                Turned::from(ErrorCode::TOKEN_EXPIRED)
+            } else if problem.code == ProblemCode::Unauthenticated {
+                Disconnect::INVALID_TOKEN.into()
+            } else {
+                // Ours to mend: the token may be good.
+                ErrorCode::INTERNAL.into()
+            }
+        })?;
+        let ttl = who
+            .expires_at
+            .map(|at| Duration::try_from(at.duration_since(self.now())).unwrap_or_default());
+        let info = serde_json::value::to_raw_value(&serde_json::json!({"role": who.role.word()}));
+        let bearer = Some(who.bearer());
+        Ok(Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who })
+    }
+}

@@ -1,0 +1,42 @@
+//! What a hub must know of what it hands on.
+
+use std::fmt;
+use std::hash::Hash;
+
+use bytes::Bytes;
+
+use crate::protocol::Codec;
+
+/// Something that is published. The hub keeps order and uniqueness by its position, asks who may
+/// hear it and in which bytes, and knows nothing else of it.
+pub trait News: fmt::Debug + Send + Sync + 'static {
+    /// What one can listen to.
+    type Topic: Clone + Eq + Hash + fmt::Debug + Send + Sync + 'static;
+    /// As whom, and for what of it, one listens to a topic.
+    type Ear: Clone + fmt::Debug + 'static;
+
+    /// Its place on its topics: grows, and may skip.
+    fn position(&self) -> u64;
+
+    /// Every topic it is published on, each once.
+    fn topics(&self) -> impl Iterator<Item = Self::Topic>;
+
+    /// Whether a listener hears it at all.
+    fn passes(&self, ear: &Self::Ear) -> bool;
+
+    /// The whole WebSocket frame of its push for a listener, shared by all who hear the same;
+    /// none if it is not for this ear.
+    fn frame(&self, topic: &Self::Topic, ear: &Self::Ear, codec: Codec) -> Option<Bytes>;
+
+    /// The publication alone, as it is part of a recovery or of a push under another name.
+    fn publication(&self, topic: &Self::Topic, ear: &Self::Ear, codec: Codec) -> Option<Bytes>;
+
+    /// Whether the listener's right to the topic ends with it: it is the last that it hears.
+    fn ends(&self, topic: &Self::Topic, ear: &Self::Ear) -> bool;
+
+    /// The credential whose connections all end with it.
+    fn revokes(&self) -> Option<Bearer>;
+}
+
+/// A credential that connections stand on, as far as the hub must tell two apart.
+pub type Bearer = u128;
