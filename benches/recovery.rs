@@ -17,7 +17,7 @@ use futures::future::join_all;
 use ordercast::config::{self, Config, Overrides, Secret};
 use ordercast::domain::{DriverId, OrderId, StoreId, TenantId};
 use ordercast::embedded::{Durability, Postgres, Settings};
-use ordercast::feed::{Feed, Since, Window};
+use ordercast::feed::{Feed, Revoked, Since, Window};
 use ordercast::hub::{Hubs, News as _, Topic};
 use ordercast::store::{self, Database, Scope};
 use tokio_postgres::NoTls;
@@ -64,7 +64,13 @@ struct Missing {
 async fn window(config: &Config, len: usize) -> (Arc<Window>, Duration) {
     let (_database, listening) = Database::new(&config.database).unwrap();
     let settings = config::Feed { window_len: len, ..config.feed.clone() };
-    let (feed, mut state) = Feed::new(listening, Hubs::default(), settings, Duration::ZERO);
+    let (feed, mut state) = Feed::new(
+        listening,
+        Hubs::default(),
+        Arc::new(Revoked::new(Duration::ZERO)),
+        settings,
+        Duration::ZERO,
+    );
     let window = Arc::clone(feed.window());
     let began = Instant::now();
     let feeding = tokio::spawn(feed.run());

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::api::{Api, ApiKeys, SharedReads};
 use crate::auth::Keys;
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Revoked};
 use crate::hub::{Hubs, Message, Presence, Publication};
 use crate::jwks::{self, Jwks};
 use crate::protocol::code::Disconnect;
@@ -88,7 +88,11 @@ impl App {
         let pace = config.socket.close_pace_ms.get();
         let (presence, moves) = Presence::new(config.socket.moves_len);
         let telling = tokio::spawn(hubs.clone().tell_moves(moves));
-        let (feed, mut feed_state) = Feed::new(listening, hubs.clone(), config.feed.clone(), pace);
+        // A key that was believed when it was revoked must not be believed again from memory.
+        let longest = config.auth.token_ttl_max_s.max(config.auth.api_key_cache_s);
+        let revoked = Arc::new(Revoked::new(longest.get()));
+        let (feed, mut feed_state) =
+            Feed::new(listening, hubs.clone(), Arc::clone(&revoked), config.feed.clone(), pace);
         let api = Arc::new(Api {
             keys,
             jwks,
@@ -98,6 +102,7 @@ impl App {
             ),
             database: database.clone(),
             writer,
+            revoked,
             feed: feed_state.clone(),
             window: Arc::clone(feed.window()),
             shared: SharedReads::new(config.database.shared_reads_max),

@@ -9,6 +9,7 @@
 
 mod body;
 mod cursor;
+mod ending;
 mod events;
 mod keys;
 mod orders;
@@ -37,7 +38,7 @@ pub use tokens::IssuedToken;
 use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::{FeedState, Window};
+use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
 use crate::jwks::Jwks;
 use crate::session::House;
@@ -59,6 +60,8 @@ pub struct Api {
     pub jwks: Jwks,
     /// API keys seen lately.
     pub api_keys: ApiKeys,
+    /// Tokens and API keys that speak for nobody any more.
+    pub revoked: Arc<Revoked>,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
     /// The newest events, held in memory.
@@ -72,17 +75,30 @@ pub struct Api {
 }
 
 impl Api {
-    /// Who the token or API key speaks for.
+    /// Who the token or API key speaks for. One that was revoked is answered like one that never
+    /// was.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, Problem> {
+        let principal = self.verify(token).await?;
+        if self.revoked.contains(principal.tenant, principal.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(principal)
+    }
+
+    async fn verify(&self, token: &str) -> Result<Principal, Problem> {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
         }
         self.judge(|keys| keys.verify(token, auth::now())).await
     }
 
-    /// What the subscription token opens.
+    /// What the subscription token opens; nothing, once it was revoked.
     pub async fn permit(&self, token: &str) -> Result<Permit, Problem> {
-        self.judge(|keys| keys.verify_subscription(token, auth::now())).await
+        let permit = self.judge(|keys| keys.verify_subscription(token, auth::now())).await?;
+        if self.revoked.contains(permit.tenant, permit.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(permit)
     }
 
     /// Judges a token; once more with newer keys, if it names one that is not known.

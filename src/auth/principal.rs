@@ -26,7 +26,7 @@ pub struct Principal {
 
 impl Principal {
     /// What tells its credential from all others, also of other tenants.
-    pub fn bearer(&self) -> u128 {
+    pub fn bearer(&self) -> [u128; 2] {
         bearer(self.tenant, self.credential)
     }
     /// The same as an actor of the order machine.
@@ -43,8 +43,7 @@ impl Principal {
     }
 }
 
-/// What tells a tenant's credential from all others. Tenants may give their credentials the same
-/// identifiers; two that meet here would have to be sought, as identifiers are random.
-pub fn bearer(tenant: TenantId, credential: CredentialId) -> u128 {
-    tenant.uuid().as_u128().rotate_left(64) ^ credential.uuid().as_u128()
+/// What tells a tenant's credential from all others: tenants may give theirs the same identifiers.
+pub fn bearer(tenant: TenantId, credential: CredentialId) -> [u128; 2] {
+    [tenant.uuid().as_u128(), credential.uuid().as_u128()]
 }

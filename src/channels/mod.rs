@@ -14,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::api::{Api, ProblemCode};
 use crate::auth::Principal;
 use crate::config;
-use crate::domain::Word as _;
-use crate::hub::{Member, Publication, Topic};
+use crate::domain::{CredentialId, TenantId, Word as _};
+use crate::hub::{Bearer, Member, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
 use crate::session::{
@@ -46,6 +47,11 @@ impl Source for Api {
 
     fn house(&self) -> &House<Self> {
         &self.house
+    }
+
+    fn is_revoked(&self, [tenant, credential]: Bearer) -> bool {
+        let credential = CredentialId::from_uuid(Uuid::from_u128(credential));
+        self.revoked.contains(TenantId::from_uuid(Uuid::from_u128(tenant)), credential)
     }
 
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned> {

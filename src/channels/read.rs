@@ -12,7 +12,7 @@ use super::rpc;
 use crate::api::{Api, Problem, StateKey};
 use crate::auth::Principal;
 use crate::feed::Since;
-use crate::hub::{News as _, Publication, Seat, Topic};
+use crate::hub::{Ear, News as _, Publication, Seat, Topic};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::{Codec, ErrorReply, History, RawJson};
 use crate::session::{Found, Opened, Otherwise, Past, Reading, Start, Unread};
@@ -51,6 +51,11 @@ pub(super) async fn read(
     let epoch = api.database.epoch();
     let floor = heard(api).await;
     if !wants_state {
+        for ((topic, ear), scope) in opened.ears.iter().zip(&channel.scopes) {
+            if !is_known(api, topic, ear) {
+                exists(api, who, *scope).await?;
+            }
+        }
         return Ok(Reading { epoch, position: floor, found: Found::State(None) });
     }
     let filter = opened.ears.first().and_then(|(_topic, ear)| ear.filter.clone());
@@ -99,14 +104,17 @@ async fn may_still_see(api: &Api, who: &Principal, channel: &Channel) -> Result<
     Ok(())
 }
 
-/// Whether an order is the tenant's. The channel's name alone opened it, and a state is not
-/// always read.
+/// Whether there is what a channel is about, and is the tenant's. The channel's name alone opened
+/// it, and a state is not always read.
 async fn exists(api: &Api, who: &Principal, scope: Scope) -> Result<(), Unread> {
-    if let Scope::Order(order) = scope {
-        let found = api.database.find_order(who.tenant, order).await?;
-        found.ok_or(Unread::Denied)?;
-    }
-    Ok(())
+    let (database, tenant) = (&api.database, who.tenant);
+    let there = match scope {
+        Scope::Order(order) => database.find_order(tenant, order).await?.is_some(),
+        Scope::Store(store) => database.find_store(tenant, store).await?.is_some(),
+        Scope::Driver(driver) => database.find_driver(tenant, driver).await?.is_some(),
+        Scope::Tenant => true,
+    };
+    if there { Ok(()) } else { Err(Unread::Denied) }
 }
 
 /// All that was missed, unless some of it is not held any more or it is too much: from memory
@@ -125,12 +133,12 @@ async fn missed(
     // What all topics hold goes up to the reading that went the least far.
     let mut upto = u64::MAX;
     let mut known = api.database.epoch();
-    for ((topic, _ear), scope) in opened.ears.iter().zip(&opened.scope.scopes) {
+    for ((topic, ear), scope) in opened.ears.iter().zip(&opened.scope.scopes) {
         match api.window.since(epoch, topic, after, limit) {
             Since::Whole { events, last, epoch } if last >= floor => {
                 upto = upto.min(last);
                 known = epoch;
-                if !is_known(api, who, *topic) {
+                if !is_known(api, topic, ear) {
                     exists(api, who, *scope).await?;
                 }
                 all.extend(events);
@@ -147,8 +155,8 @@ async fn missed(
                 if after > page.last || after + 1 < page.oldest {
                     return Ok(None);
                 }
-                // The events themselves are the tenant's own.
-                if page.publications.is_empty() {
+                // The events themselves are the tenant's own; but the last may be the end.
+                if page.publications.last().is_none_or(|last| last.ends(topic, ear)) {
                     exists(api, who, *scope).await?;
                 }
                 upto = upto.min(page.position);
@@ -165,14 +173,15 @@ async fn missed(
     Ok(Some(Reading { epoch: known, position: upto, found: Found::Missed(publications) }))
 }
 
-/// Whether memory tells that an order is the tenant's; of other topics the token does.
-fn is_known(api: &Api, who: &Principal, topic: Topic) -> bool {
+/// Whether memory tells that a topic is there and the tenant's: by its newest event, unless that
+/// is its end.
+fn is_known(api: &Api, topic: &Topic, ear: &Ear) -> bool {
     match topic {
-        Topic::Order(_) => {
-            let newest = api.window.newest(&topic);
-            newest.is_some_and(|newest| newest.event().tenant == who.tenant)
+        Topic::Order(_) | Topic::Store(_) | Topic::Driver(_) => {
+            let newest = api.window.newest(topic);
+            newest.is_some_and(|it| it.event().tenant == ear.tenant && !it.ends(topic, ear))
         }
-        Topic::Store(_) | Topic::Driver(_) | Topic::Dispatch(_) | Topic::Tenant(_) => true,
+        Topic::Dispatch(_) | Topic::Tenant(_) => true,
     }
 }
 

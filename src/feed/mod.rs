@@ -11,6 +11,7 @@
 //! log cannot be read it publishes nothing, and readiness fails.
 
 mod backoff;
+mod revoked;
 mod window;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
 use crate::view::LogEvent;
 use backoff::Backoff;
+pub use revoked::Revoked;
 pub use window::{Placed, Since, Window};
 
 /// Where the feed stands.
@@ -42,6 +44,7 @@ pub struct Feed {
     listening: Listening,
     hubs: Hubs<Publication>,
     window: Arc<Window>,
+    revoked: Arc<Revoked>,
     settings: config::Feed,
     /// Pause between ending two groups of sessions.
     close_pace: Duration,
@@ -52,17 +55,19 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed and the place where its state can be watched.
+    /// A feed and the place where its state can be watched. It keeps `revoked` current.
     pub fn new(
         listening: Listening,
         hubs: Hubs<Publication>,
+        revoked: Arc<Revoked>,
         settings: config::Feed,
         close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
         let (state, watched) = watch::channel(FeedState::default());
         let window = Arc::new(Window::new(settings.window_len));
-        let epoch = None;
-        let feed = Self { listening, hubs, window, settings, close_pace, state, epoch, cursor: 0 };
+        let (epoch, cursor) = (None, 0);
+        let feed =
+            Self { listening, hubs, window, revoked, settings, close_pace, state, epoch, cursor };
         (feed, watched)
     }
 
@@ -106,6 +111,7 @@ impl Feed {
         match &self.epoch {
             // Nobody has heard anything yet: what was committed before is in snapshots.
             None => {
+                self.load_revoked().await?;
                 self.preload(&epoch, last).await;
                 self.listening.tell_epoch(&epoch);
                 self.cursor = last;
@@ -119,6 +125,8 @@ impl Feed {
                 // database may differ about it; the window says which its events are of.
                 self.window.clear(&epoch, last);
                 self.listening.tell_epoch(&epoch);
+                // Before the sessions come again, and judged by what this log says.
+                self.load_revoked().await?;
                 self.hubs
                     .send(&Message::EndAll {
                         why: Disconnect::STATE_INVALIDATED,
@@ -179,6 +187,24 @@ impl Feed {
         tracing::debug!(first = self.window.first(), last, "the window is filled");
     }
 
+    /// Adds all that the table holds. After the position that is gone on from was read, so that
+    /// what is revoked meanwhile is in the table, or comes with the log, or both. What was
+    /// revoked once stays so, even if a log that took the place of ours knows nothing of it.
+    async fn load_revoked(&self) -> Result<(), Error> {
+        let limit = self.settings.page_len;
+        let mut after = None;
+        loop {
+            let page = self.listening.read_revoked(after, limit).await?;
+            for one in &page {
+                self.revoked.load(one);
+            }
+            after = page.last().copied();
+            if page.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Publishes until the connection is lost.
     async fn follow(&mut self) -> Result<(), Error> {
         let probe_every = self.settings.probe_interval_ms.get();
@@ -216,12 +242,19 @@ impl Feed {
                 if let Some(first) = gap {
                     // Positions are gapless: what lay between was dropped before we read it.
                     tracing::error!(first, "the log has a gap");
+                    self.load_revoked().await?;
                     self.hubs
                         .send(&Message::EndAll {
                             why: Disconnect::INSUFFICIENT_STATE,
                             pace: self.close_pace,
                         })
                         .await;
+                }
+                // Before anyone hears of it: whoever comes again then is refused.
+                for publication in publications.iter() {
+                    if let Some((tenant, id)) = publication.revoked() {
+                        self.revoked.add(tenant, id, publication.event().recorded_at);
+                    }
                 }
                 self.hubs.send(&Message::Publish(publications)).await;
                 self.state.send_modify(|state| state.cursor = self.cursor);

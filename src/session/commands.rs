@@ -111,16 +111,20 @@ impl<S: Source> Session<S> {
     }
 
     /// Takes note of who this is.
-    pub(super) fn know(&self, renewed: Renewed<S>) -> (Known<S>, Arc<Member>) {
+    pub(super) fn know(&self, renewed: Renewed<S>) -> Result<(Known<S>, Arc<Member>), Disconnect> {
         let Renewed { who, user, info, ttl, bearer } = renewed;
         self.expires.set(self.end_of(ttl));
         self.mailbox.bear(bearer);
+        // The hub may have heard of its end before it knew that this session stands on it.
+        if bearer.is_some_and(|bearer| self.source.is_revoked(bearer)) {
+            return Err(Disconnect::INVALID_TOKEN);
+        }
         let member = Member { client: self.client.clone(), user, conn_info: info, chan_info: None };
         let (who, member) = (Rc::new(who), Arc::new(member));
         let phase = Phase::Open { who: Rc::clone(&who), member: Arc::clone(&member) };
         self.phase.replace(phase);
         self.rearmed.notify_one();
-        (who, member)
+        Ok((who, member))
     }
 
     async fn perform(
@@ -228,7 +232,7 @@ impl<S: Source> Session<S> {
         match timeout(patience, self.source.renew(who, token)).await.unwrap_or(late) {
             Ok(renewed) => {
                 let ttl = renewed.ttl;
-                let (who, _member) = self.know(renewed);
+                let (who, _member) = self.know(renewed)?;
                 self.reply(id, &Reply::Refresh { client: &self.client, version: VERSION, ttl });
                 self.end_closed(&who);
                 Ok(())

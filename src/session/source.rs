@@ -34,6 +34,11 @@ pub trait Source: Send + Sync + Sized + 'static {
     /// What all sessions of the process share.
     fn house(&self) -> &House<Self>;
 
+    /// Whether a credential speaks for nobody any more. It says so before the hubs hear of that.
+    fn is_revoked(&self, _bearer: Bearer) -> bool {
+        false
+    }
+
     /// Who connects, and which subscriptions the server makes for it.
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned>;
 

@@ -156,7 +156,7 @@ impl<S: Source> Session<S> {
     ) -> Result<Ready<S>, Turned> {
         let Welcome { renewed, data, channels } = welcome;
         let ttl = renewed.ttl;
-        let (who, member) = self.know(renewed);
+        let (who, member) = self.know(renewed)?;
         let mut opened = channels;
         if self.is_one_way() {
             for (name, ask) in &connect.subs {

@@ -5,14 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::log::{signed, unsigned};
 use super::record::event_from_row;
 use super::{Database, Error, statement};
+use crate::domain::{CredentialId, TenantId};
 use crate::view::LogEvent;
+
+/// A token or API key that speaks for nobody any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevokedToken {
+    /// Whose: of another tenant the same identifier says nothing.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: CredentialId,
+    /// Until when that must be remembered.
+    pub keep_until: Timestamp,
+}
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +126,36 @@ impl Listening {
         })
         .await?;
         rows.iter().map(event_from_row).collect()
+    }
+
+    /// A page of all that is revoked, after the last of the page before, over the feed's own
+    /// connection: pages read after a position hold all that the log revokes up to there.
+    pub async fn read_revoked(
+        &self,
+        after: Option<RevokedToken>,
+        limit: u32,
+    ) -> Result<Vec<RevokedToken>, Error> {
+        let Some(client) = &self.client else { return Err(Error::Busy) };
+        let (tenant, id) = after
+            .map_or((Uuid::nil(), Uuid::nil()), |after| (after.tenant.uuid(), after.id.uuid()));
+        let rows = within(self.patience, async {
+            let statement = statement::READ_REVOKED_TOKENS.prepare(client).await?;
+            let parameters: [&(dyn ToSql + Sync); 3] = [
+                /* after_tenant */ &tenant,
+                /* after_id */ &id,
+                /* limit */ &i64::from(limit),
+            ];
+            Ok(client.query(&statement, &parameters).await?)
+        })
+        .await?;
+        let revoked = rows.iter().map(|row| {
+            Ok(RevokedToken {
+                tenant: TenantId::from_uuid(row.try_get("tenant_id")?),
+                id: CredentialId::from_uuid(row.try_get("id")?),
+                keep_until: row.try_get("keep_until")?,
+            })
+        });
+        revoked.collect()
     }
 
     /// Asks the server for a sign of life; false when none comes within `longest`.

@@ -9,6 +9,7 @@
 mod batch;
 mod change;
 mod connect;
+mod ending;
 mod flight;
 mod judge;
 mod listen;
@@ -30,7 +31,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
 pub use flight::{Crashed, Flights};
-pub use listen::{Listening, Woken};
+pub use listen::{Listening, RevokedToken, Woken};
 pub use log::{Missed, Scope};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};

@@ -40,6 +40,11 @@ async fn a_token_for_one_channel_opens_that_and_no_connection() {
     let data = json!({"kind": "customer", "subject": "ann", "channel": channel});
     let reply = phone.rpc("token.create", data).await;
     assert_eq!(reply["rpc"]["data"]["channel"], channel.as_str(), "{reply}");
+    // Once it is revoked it opens nothing.
+    let id = issued["id"].as_str().unwrap();
+    city.platform.delete(&format!("/v1/tokens/{id}")).await.expect(204);
+    let problem = server.app().api().permit(token).await.unwrap_err();
+    assert_eq!(problem.code, ordercast::api::ProblemCode::Unauthenticated);
     server.stop().await;
 }
 

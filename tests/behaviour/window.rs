@@ -7,7 +7,7 @@ use actix_web::rt;
 use ordercast::app::App;
 use ordercast::config::{Config, Millis};
 use ordercast::domain::{DriverId, OrderId, StoreId, TenantId};
-use ordercast::feed::{Feed, Since, Window};
+use ordercast::feed::{Feed, Revoked, Since, Window};
 use ordercast::hub::News as _;
 use ordercast::hub::{Hubs, Message, Publication, Topic};
 use ordercast::store::{Database, Scope};
@@ -147,7 +147,13 @@ async fn an_event_is_in_the_window_before_any_worker_hears_of_it() {
     let (database, listening) = Database::new(&config.database).unwrap();
     let hubs = Hubs::default();
     let (_hub, mut messages) = hubs.join(1);
-    let (feed, mut state) = Feed::new(listening, hubs, config.feed, of::<Millis>(0).get());
+    let (feed, mut state) = Feed::new(
+        listening,
+        hubs,
+        Arc::new(Revoked::new(of::<Millis>(0).get())),
+        config.feed,
+        of::<Millis>(0).get(),
+    );
     let window = Arc::clone(feed.window());
     let feeding = rt::spawn(feed.run());
     state.wait_for(|state| state.up).await.unwrap();

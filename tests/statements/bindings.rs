@@ -165,6 +165,7 @@ async fn each_statement_runs_through_its_code() {
     let mut walk = Walk::start("walk").await;
     let (tenant, database) = (walk.tenant, walk.database.clone());
     parties(&walk).await;
+    revoking(&mut walk).await;
 
     let placed = match walk.place(walk.draft(), Some("k1")).await {
         Outcome::Placed(sheet) => *sheet,
@@ -224,6 +225,7 @@ async fn each_statement_runs_through_its_code() {
 
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
+    deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}
     let again = walk.place(walk.draft(), Some("k1")).await;
     // The key is forgotten, the external id is not.
@@ -291,6 +293,50 @@ async fn parties(walk: &Walk) {
     assert_eq!(database.list_drivers(tenant, None, None, 9).await.unwrap(), both);
     let after = database.list_drivers(tenant, Some(driver.id), Some("d2"), 9).await.unwrap();
     assert_eq!(after, both[1..]);
+}
+
+/// A token and the API key made above are revoked, read back, and forgotten when it is time.
+async fn revoking(walk: &mut Walk) {
+    let ops = || actor(Role::Platform, "backend");
+    let key = walk.database.find_credential(&[1; 32]).await.unwrap().unwrap().id;
+    let tokens = [CredentialId::new(), key, CredentialId::new()];
+    for keep in [Duration::ZERO, Duration::from_hours(1)] {
+        for token in tokens {
+            let outcome = walk.submit(ops(), None, Target::Revoke { token, keep }).await;
+            assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
+        }
+        walk.listening.connect().await.unwrap();
+        // A page of each, so that they are found after one another.
+        let (mut read, mut after) = (Vec::new(), None);
+        while let [one] = walk.listening.read_revoked(after, 1).await.unwrap()[..] {
+            assert_eq!(one.tenant, walk.tenant);
+            read.push(one.id);
+            after = Some(one);
+        }
+        let mut wanted = tokens;
+        wanted.sort_unstable();
+        assert_eq!(read, wanted);
+        assert!(!walk.database.sweep_revoked_tokens().await.unwrap());
+        let left = walk.listening.read_revoked(None, 9).await.unwrap().len();
+        assert_eq!(left, if keep.is_zero() { 0 } else { 3 });
+    }
+    assert!(walk.database.find_credential(&[1; 32]).await.unwrap().is_none());
+    let events = walk.listening.read_events(0, 100).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["token.revoked"; 6]);
+}
+
+async fn deleting(walk: &Walk) {
+    let platform = || actor(Role::Platform, "backend");
+    let ended = |outcome: Outcome| assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
+    let store = walk.store.id;
+    ended(walk.submit(platform(), None, Target::DeleteStore { store }).await);
+    assert_eq!(walk.database.find_store(walk.tenant, store).await.unwrap(), None);
+    let driver = walk.drivers[1].id;
+    ended(walk.submit(platform(), None, Target::DeleteDriver { driver }).await);
+    assert_eq!(walk.database.find_driver(walk.tenant, driver).await.unwrap(), None);
+    let again = walk.database.upsert_driver(&walk.drivers[1]).await.unwrap();
+    assert_eq!(again, (walk.drivers[1].clone(), true), "off duty again");
 }
 
 async fn lists(walk: &Walk, sheet: &Sheet) {

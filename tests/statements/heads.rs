@@ -62,10 +62,14 @@ const COMPUTED: &[Computed] = &[
     ("lock_orders", &[("record", false)], "a record of a row that is there"),
     (
         "read_batch_drivers",
-        &[("driver", false), ("active", false)],
-        "a record of a row that is there; a count or 0",
+        &[("driver", false), ("deleted", false), ("active", false)],
+        "a record of a row that is there; whether; a count or 0",
     ),
-    ("read_batch_stores", &[("store", false)], "a record of a row that is there"),
+    (
+        "read_batch_stores",
+        &[("store", false), ("deleted", false)],
+        "a record of a row that is there; whether",
+    ),
     (
         "read_epoch",
         &[("epoch", false)],
