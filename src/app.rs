@@ -19,6 +19,7 @@ use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::{Feed, Revoked};
 use crate::hub::{Hubs, Message, Presence, Publication};
+use crate::jwks::{self, Jwks};
 use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::House;
@@ -34,6 +35,9 @@ pub enum Error {
     /// The schema is not the one this release knows.
     #[error("the database's schema does not fit this release: {0}")]
     Schema(String),
+    /// The public keys that tokens are verified by cannot be read.
+    #[error("preparing the public keys")]
+    Keys(#[from] jwks::Error),
     /// The address cannot be listened on.
     #[error("listening on {address}")]
     Listen {
@@ -63,12 +67,20 @@ pub struct App {
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     attending: JoinHandle<()>,
+    /// Lives on the thread that started it; only where there are public keys.
+    reading_keys: Option<JoinHandle<()>>,
 }
 
 impl App {
     /// Starts everything; returns once the feed is up and connections are accepted. `config`
-    /// names a database whose schema is current and a secret.
+    /// names a database whose schema is current and a secret. To be called within an actix system,
+    /// on whose thread the public keys are fetched.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let keys = Keys::configured(&config.auth);
+        let (jwks, key_reader) = match jwks::Reader::start(&config.auth, keys.clone()).await? {
+            Some((jwks, reader)) => (jwks, Some(reader)),
+            None => (Jwks::default(), None),
+        };
         check_schema(&config).await?;
         let config = Arc::new(config);
         let (database, mut listening) = Database::new(&config.database)?;
@@ -87,7 +99,8 @@ impl App {
         let (feed, mut feed_state) =
             Feed::new(listening, hubs.clone(), Arc::clone(&revoked), config.feed.clone(), pace);
         let api = Arc::new(Api {
-            keys: Keys::new(&config.auth.secret.0),
+            keys,
+            jwks,
             api_keys: ApiKeys::new(
                 config.auth.api_key_cache_s.get(),
                 config.auth.api_key_cache_size,
@@ -107,6 +120,7 @@ impl App {
         let ttl = config.writer.idempotency_ttl_s.get();
         let sweeping = tokio::spawn(store::run_sweep(database, ttl));
         let feeding = tokio::spawn(feed.run());
+        let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));
         // Nothing is served before the log is heard. The sender lives as long as the feed.
         feed_state.wait_for(|state| state.up).await.map_err(|_ended| Error::Ended("feed"))?;
         let listener = server::listen(&config.server).map_err(|source| Error::Listen {
@@ -125,7 +139,18 @@ impl App {
         let serving = tokio::spawn(server);
         tracing::info!(%address, "serving");
         let server = handle;
-        Ok(Self { address, api, hubs, server, serving, writing, feeding, sweeping, attending })
+        Ok(Self {
+            address,
+            api,
+            hubs,
+            server,
+            serving,
+            writing,
+            feeding,
+            sweeping,
+            attending,
+            reading_keys,
+        })
     }
 
     /// Where clients connect.
@@ -145,6 +170,7 @@ impl App {
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
             _ = &mut self.attending => Error::Ended("keeper of presence"),
+            () = ended(self.reading_keys.as_mut()) => Error::Ended("reader of public keys"),
             ended = &mut self.serving => match ended {
                 Ok(Err(error)) => Error::Serving(error),
                 Ok(Ok(())) | Err(_) => Error::Ended("server"),
@@ -173,8 +199,19 @@ impl App {
         self.sweeping.abort();
         self.attending.abort();
         attendance.end().await;
+        if let Some(reading) = self.reading_keys {
+            reading.abort();
+        }
         database.close();
         tracing::info!("stopped");
+    }
+}
+
+/// Resolves when the task ends; never, if there is none.
+async fn ended(task: Option<&mut JoinHandle<()>>) {
+    match task {
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -28,7 +28,7 @@ const BEAT: Duration = Duration::from_secs(5);
 /// How long a process is believed to live: two signs may be lost.
 const ALIVE: Duration = Duration::from_secs(15);
 /// After which a process is forgotten with its members.
-const SILENT: Duration = Duration::from_secs(60);
+const SILENT: Duration = Duration::from_mins(1);
 /// Moves written at once, and between two writes: 4,000 a second, so that a herd that comes back
 /// leaves the database to those who recover.
 const FLUSH_LEN: usize = 1_000;
@@ -134,11 +134,11 @@ impl Keeper {
         let mut forgotten = Instant::now();
         loop {
             tokio::select! {
-                Some(moved) = moves.recv() => {
-                    self.hubs.send(&Message::Moved(moved.clone())).await;
+                Some(newest) = moves.recv() => {
+                    self.hubs.send(&Message::Moved(newest.clone())).await;
                     if self.is_copied {
-                        let key = (moved.topic, moved.member.client.clone());
-                        self.pending.insert(key, moved);
+                        let key = (newest.topic, newest.member.client.clone());
+                        self.pending.insert(key, newest);
                     }
                 }
                 Some(text) = told.recv() => self.hear(&text).await,

@@ -53,6 +53,7 @@ impl ApiKeys {
             role: Role::Platform,
             subject: credential.subject,
             orders: vec![],
+            info: None,
             credential: credential.id,
             expires_at: None,
         };

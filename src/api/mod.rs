@@ -21,6 +21,7 @@ mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -34,11 +35,12 @@ pub use problem::{Problem, ProblemCode, Standing};
 pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
 
-use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
+use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
 use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
+use crate::jwks::Jwks;
 use crate::presence::Attendance;
 use crate::session::House;
 use crate::store::{Database, Writer};
@@ -55,6 +57,8 @@ pub struct Api {
     pub writer: Writer,
     /// Tokens.
     pub keys: Keys,
+    /// Public keys, brought anew when a token names one that is not known.
+    pub jwks: Jwks,
     /// API keys seen lately.
     pub api_keys: ApiKeys,
     /// Tokens and API keys that speak for nobody any more.
@@ -88,9 +92,37 @@ impl Api {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
         }
-        self.keys.verify(token, auth::now()).map_err(|error| match error {
+        self.judge(|keys| keys.verify(token, auth::now())).await
+    }
+
+    /// What the subscription token opens; nothing, once it was revoked.
+    pub async fn permit(&self, token: &str) -> Result<Permit, Problem> {
+        let permit = self.judge(|keys| keys.verify_subscription(token, auth::now())).await?;
+        if self.revoked.contains(permit.tenant, permit.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(permit)
+    }
+
+    /// Judges a token; once more with newer keys, if it names one that is not known.
+    async fn judge<T>(&self, judge: impl Fn(&Keys) -> Result<T, TokenError>) -> Result<T, Problem> {
+        let mut judged = judge(&self.keys);
+        let mut is_latest = true;
+        if matches!(judged, Err(TokenError::UnknownKey)) {
+            is_latest = self.jwks.renew().await;
+            judged = judge(&self.keys);
+        }
+        judged.map_err(|error| match error {
             TokenError::Expired => Problem::new(ProblemCode::TokenExpired, "the token has expired"),
-            TokenError::Invalid => Problem::unauthenticated(),
+            TokenError::UnknownKey if !is_latest => {
+                let pause = self.config.auth.jwks_min_refresh_s.get();
+                Problem {
+                    detail: "the key that the token names cannot be looked up now".to_owned(),
+                    retry_after: Some(pause.max(Duration::from_secs(1))),
+                    ..Problem::overloaded()
+                }
+            }
+            TokenError::UnknownKey | TokenError::Invalid => Problem::unauthenticated(),
         })
     }
 

@@ -41,8 +41,7 @@ impl Channel {
             is_seen: attended,
             moves: if may_see { Moves::IfAsked } else { Moves::Never },
             info: None,
-            by_connection: true,
-            ttl: None,
+            permitted: None,
         }
     }
 }
@@ -95,6 +94,17 @@ pub(super) fn channel(name: &str, principal: &Principal) -> Result<Channel, Erro
         ("tenant", Role::Platform) => Ok(Channel::one(Topic::Tenant(tenant), Seat::Tenant)),
         ("dispatch" | "tenant", _) => Err(denied),
         _ => Err(ErrorCode::UNKNOWN_CHANNEL),
+    }
+}
+
+/// What `name` stands for to a customer whose subscription token opens it, whatever orders the
+/// connection's names.
+pub(super) fn permitted(name: &str, principal: &Principal) -> Result<Channel, ErrorCode> {
+    let order = name.strip_prefix("order:").and_then(|text| text.parse::<OrderId>().ok());
+    match (order, principal.role) {
+        (Some(order), Role::Customer) => Ok(Channel::one(Topic::Order(order), Seat::OrderCustomer)),
+        // Others have their rights by what they are.
+        _ => channel(name, principal),
     }
 }
 
@@ -195,7 +205,7 @@ mod tests {
     fn principal(role: Role, subject: &str, orders: Vec<OrderId>) -> Principal {
         let (tenant, credential) = (TenantId::new(), CredentialId::new());
         let subject = subject.to_owned();
-        Principal { tenant, role, subject, orders, credential, expires_at: None }
+        Principal { tenant, role, subject, orders, info: None, credential, expires_at: None }
     }
 
     #[test]

@@ -110,8 +110,9 @@ async fn make(
     }
     let now = auth::now();
     let expires_at = now + Duration::from_secs(token.ttl_s);
-    let grant = Grant { tenant, role, subject: token.subject.clone(), orders, expires_at };
-    let keys = Keys::new(&config.auth.secret.0);
+    let grant =
+        Grant { tenant, role, subject: token.subject.clone(), orders, info: None, expires_at };
+    let keys = Keys::configured(&config.auth);
     let issued = keys.issue(&grant, now)?;
     // What we would not accept ourselves is not handed out.
     let Ok(principal) = keys.verify(&issued, now) else {

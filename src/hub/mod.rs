@@ -200,6 +200,16 @@ impl<N: News> Hub<N> {
             }
         }
         if let Some(bearer) = news.revokes() {
+            topics.retain(|_topic, listeners| {
+                listeners.retain(|listener| {
+                    let ends = listener.end_with(bearer);
+                    if ends {
+                        self.touch(listener.mailbox());
+                    }
+                    !ends
+                });
+                !listeners.is_empty()
+            });
             for mailbox in self.sessions() {
                 if mailbox.bearer() == Some(bearer) {
                     mailbox.end(Disconnect::INVALID_TOKEN);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::source::Known;
-use super::{Asker, Phase, Renewed, Session, Source, Turned, VERSION};
+use super::{Asker, Permitted, Phase, Renewed, Session, Source, Turned, VERSION};
 use crate::hub::Member;
 use crate::protocol::code::{Disconnect, ErrorCode, Unsubscribed};
 use crate::protocol::{Command, Connect, ConnectResult, ErrorReply, History, Push, Reply, Request};
@@ -264,18 +264,36 @@ impl<S: Source> Session<S> {
         channel: &str,
         token: &str,
     ) -> Result<(), Disconnect> {
-        if !self.is_subscribed(channel) {
-            self.refuse(id, ErrorCode::PERMISSION_DENIED);
-            return Ok(());
+        let by_connection = {
+            let subscriptions = self.subscriptions.borrow();
+            let standing = subscriptions.get(channel).filter(|it| !it.has_ended());
+            standing.map(|it| it.by_connection)
+        };
+        match by_connection {
+            None => {
+                self.refuse(id, ErrorCode::PERMISSION_DENIED);
+                return Ok(());
+            }
+            // It has no token of its own that could end.
+            Some(true) => {
+                self.reply(id, &Reply::SubRefresh { ttl: None });
+                return Ok(());
+            }
+            Some(false) => {}
         }
         let patience = self.source.settings().reply_timeout_ms.get();
         let late = Err(ErrorCode::INTERNAL.into());
         let asker = Asker { who: &**who, client: &self.client };
         let renewing = self.source.renew_subscription(asker, channel, token);
         match timeout(patience, renewing).await.unwrap_or(late) {
-            Ok(ttl) => {
+            Ok(Permitted { ttl, bearer }) => {
                 if let Some(subscription) = self.subscriptions.borrow_mut().get_mut(channel) {
                     subscription.expires = self.end_of(ttl);
+                    subscription.stand_on(bearer);
+                }
+                // The hub may have heard of its end before the subscription stood on it.
+                if bearer.is_some_and(|bearer| self.source.is_revoked(bearer)) {
+                    return Err(Disconnect::INVALID_TOKEN);
                 }
                 self.rearmed.notify_one();
                 self.reply(id, &Reply::SubRefresh { ttl });

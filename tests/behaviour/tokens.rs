@@ -15,6 +15,7 @@ fn ops_token(city: &City, secret: &str, role: Role, seconds: i64) -> String {
         role,
         subject: "ann".to_owned(),
         orders: vec![],
+        info: None,
         expires_at: now + jiff::SignedDuration::from_secs(seconds),
     };
     Keys::new(secret).issue(&grant, now).unwrap()

@@ -337,10 +337,10 @@ async fn members(walk: &Walk) {
     assert_eq!(database.upsert_process(other, alive).await.unwrap(), seen(false, 0));
     database.delete_silent_processes(alive).await.unwrap();
     let left = walk.client.query_one("select count(*) from members", &[]).await.unwrap();
-    assert_eq!(left.get::<_, i64>(0), 0);
+    assert_eq!(left.try_get::<_, i64>(0).unwrap(), 0);
     database.delete_process(other).await.unwrap();
     let left = walk.client.query_one("select count(*) from processes", &[]).await.unwrap();
-    assert_eq!(left.get::<_, i64>(0), 0);
+    assert_eq!(left.try_get::<_, i64>(0).unwrap(), 0);
 }
 
 /// A token and the API key made above are revoked, read back, and forgotten when it is time.

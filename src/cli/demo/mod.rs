@@ -115,6 +115,7 @@ fn explain(error: app::Error) -> anyhow::Error {
         app::Error::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
         app::Error::Database(_)
         | app::Error::Schema(_)
+        | app::Error::Keys(_)
         | app::Error::Serving(_)
         | app::Error::Ended(_) => false,
     };
