@@ -281,6 +281,11 @@ impl<S: Source> Session<S> {
             self.mailbox.answer(frame);
         }
         self.mailbox.flush();
+        // One of this name whose right ended may not have been looked at since.
+        let before = self.subscriptions.borrow_mut().remove(&channel);
+        if let Some(before) = before {
+            self.let_go(&before);
+        }
         if let Some(member) = &member {
             for listener in &listeners {
                 self.source.house().presence.join(listener.topic(), member);
