@@ -7,6 +7,7 @@
 //! Absent on purpose: frames, commands and time are the session's; nothing is published here.
 
 mod open;
+mod plain;
 mod read;
 mod rpc;
 
@@ -26,6 +27,8 @@ use crate::session::{
     Asker, House, Opened, Past, Reading, Renewed, Source, Start, Turned, Unread, Welcome,
 };
 use open::Channel;
+
+pub use plain::configure;
 
 /// What an app may ask for as it connects; what we do not know is another's.
 #[derive(Deserialize, Default)]
@@ -188,11 +191,16 @@ impl Api {
                 ErrorCode::INTERNAL.into()
             }
         })?;
+        Ok(self.known(who))
+    }
+
+    /// The same for one who is known.
+    fn known(&self, who: Principal) -> Renewed<Self> {
         let ttl = who
             .expires_at
             .map(|at| Duration::try_from(at.duration_since(self.now())).unwrap_or_default());
         let info = serde_json::value::to_raw_value(&serde_json::json!({"role": who.role.word()}));
         let bearer = Some(who.bearer());
-        Ok(Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who })
+        Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who }
     }
 }

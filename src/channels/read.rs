@@ -52,6 +52,11 @@ pub(super) async fn read(
     };
     let epoch = api.database.epoch();
     if !wants_state {
+        // Who listens is seen by others, so it must be there: a name alone has opened it. What a
+        // token names is the tenant's.
+        if !opened.renamed {
+            exists(api, who, channel).await?;
+        }
         let position = api.database.read_head().await?;
         return Ok(Reading { epoch, position, found: Found::State(None) });
     }

@@ -8,6 +8,7 @@ mod phone;
 mod process;
 pub mod raw;
 mod rest;
+mod stream;
 
 pub use city::{City, merged};
 pub use database::{Scratch, connect};
@@ -17,6 +18,7 @@ pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use raw::{Raw, UPGRADE, client_frame};
 pub use rest::{Answer, Rest};
+pub use stream::Stream;
 
 use std::time::Duration;
 

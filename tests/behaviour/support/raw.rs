@@ -89,6 +89,41 @@ impl Raw {
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.host).into_bytes()
     }
 
+    /// Sends a POST with a body; the answer's head.
+    pub async fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Head {
+        let (host, length) = (&self.host, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n"
+        );
+        self.send(&[head.as_bytes(), body].concat()).await;
+        self.head().await
+    }
+
+    /// The next chunk of a body that comes in such; none at its end. `Err` when the connection
+    /// ended before it.
+    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ()> {
+        let line = loop {
+            if let Some(end) = self.pending.windows(2).position(|two| two == b"\r\n") {
+                break end;
+            }
+            if !self.fill().await {
+                return Err(());
+            }
+        };
+        let length = std::str::from_utf8(&self.pending[..line]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        while self.pending.len() < line + 2 + length + 2 {
+            if !self.fill().await {
+                return Err(());
+            }
+        }
+        let rest = self.pending.split_off(line + 2 + length + 2);
+        let mut chunk = std::mem::replace(&mut self.pending, rest);
+        chunk.truncate(line + 2 + length);
+        let chunk = chunk.split_off(line + 2);
+        Ok((length > 0).then_some(chunk))
+    }
+
     /// Sends a request with these header lines; the answer's head.
     pub async fn get(&mut self, path: &str, headers: &str) -> Head {
         let request = self.request(path, headers);
