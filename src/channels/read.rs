@@ -144,9 +144,10 @@ fn encode(
     events: impl Iterator<Item = LogEvent>,
 ) -> Vec<Bytes> {
     let heard = events.map(Publication::new).filter_map(|publication| {
-        let mut topics = publication.topics();
-        let (topic, ear) =
-            opened.ears.iter().find(|(topic, _ear)| topics.any(|its| its == *topic))?;
+        let (topic, ear) = opened
+            .ears
+            .iter()
+            .find(|(topic, _ear)| publication.topics().any(|its| its == *topic))?;
         if publication.passes(ear) { publication.publication(topic, ear, codec) } else { None }
     });
     heard.collect()

@@ -78,7 +78,7 @@ async fn the_first_message_connects_and_names_channels_and_bare_pushes_follow() 
     let kinds: Vec<_> = again["publications"].as_array().unwrap().iter().collect();
     let kinds: Vec<_> = kinds.iter().map(|it| it["data"]["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["order.accepted", "order.preparing", "order.ready"]);
-    city.act(&city.platform, &order, "unready", json!({})).await;
+    city.act(&city.platform.with_token(&token), &order, "unready", json!({})).await;
     assert_eq!(back.text().await["pub"]["data"]["type"], "order.unready");
     // Another log: where it stands, and that nothing was recovered.
     let position = json!({"recover": true, "offset": 1, "epoch": "another"});
@@ -124,7 +124,8 @@ async fn what_is_wrong_with_a_connect_is_told_by_the_close() {
     let subs =
         |token: &str, channel: &str, ask: Value| json!({"token": token, "subs": {channel: ask}});
     let on = |id: &str| format!("order:{id}");
-    let many = json!({"token": token, "subs": {"dispatch": {}, "a": {}, "b": {}}});
+    let second = on(&city.order_id().await);
+    let many = json!({"token": token, "subs": {"dispatch": {}, on(&order): {}, second: {}}});
     for (connect, code, reason) in [
         (json!({"token": "nonsense"}), 3500, "invalid token"),
         (json!({}), 3501, "bad request"),

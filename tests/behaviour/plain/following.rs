@@ -109,7 +109,8 @@ async fn who_comes_back_is_sent_what_it_missed_and_no_snapshot() {
     assert!(quiet.block().await.unwrap().retry.is_some());
     let stands = quiet.block().await.unwrap();
     assert_eq!((stands.position(), stands.data), (top(&city).await, None));
-    city.act(&city.platform, &order, "unready", json!({})).await;
+    let ops = city.platform.with_token(&city.ops_token().await);
+    city.act(&ops, &order, "unready", json!({})).await;
     assert_eq!(quiet.envelope().await["type"], "order.unready");
     server.stop().await;
 }
@@ -156,7 +157,8 @@ async fn what_cannot_be_resumed_starts_from_a_snapshot() {
 
 #[actix_web::test]
 async fn coming_back_in_the_middle_of_changes_leaves_no_gap_and_repeats_nothing() {
-    let server = Server::start().await;
+    // The writers are quick, and each must find all that it missed.
+    let server = Server::start_with(|config| config.socket.recovery_limit = 10_000).await;
     let city = City::found(&server.url, &server.database).await;
     let order = city.order_id().await;
     let stop = Rc::new(Cell::new(false));

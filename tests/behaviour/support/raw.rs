@@ -154,13 +154,17 @@ impl Raw {
 
     /// The body of an answer that says how long it is, which must be JSON.
     pub async fn body(&mut self, head: &Head) -> serde_json::Value {
-        let length: usize = head.header("content-length").unwrap().parse().unwrap();
+        let length = head.header("content-length").unwrap().parse().unwrap();
+        serde_json::from_slice(&self.take(length).await).unwrap()
+    }
+
+    /// The next so many bytes.
+    pub async fn take(&mut self, length: usize) -> Vec<u8> {
         while self.pending.len() < length {
             assert!(self.fill().await, "the connection ended within a body");
         }
         let rest = self.pending.split_off(length);
-        let body = std::mem::replace(&mut self.pending, rest);
-        serde_json::from_slice(&body).unwrap()
+        std::mem::replace(&mut self.pending, rest)
     }
 
     /// The next frame's first byte and payload; none at the end.

@@ -49,6 +49,7 @@ pub struct Stream {
     pub raw: Raw,
     pub head: Head,
     pending: Vec<u8>,
+    taken: usize,
     /// What an `EventSource` would send as it comes back.
     pub last_id: String,
     /// What the answer said about coming back.
@@ -62,7 +63,7 @@ impl Stream {
     /// Of a request that `raw` has sent.
     pub fn new(raw: Raw, head: Head) -> Self {
         let (pending, last_id) = (Vec::new(), String::new());
-        Self { raw, head, pending, last_id, retry: None, comments: 0, whole: false }
+        Self { raw, head, pending, taken: 0, last_id, retry: None, comments: 0, whole: false }
     }
 
     /// A GET with these header lines.
@@ -97,6 +98,18 @@ impl Stream {
         self.raw.body(&self.head).await
     }
 
+    /// More of the body, which says how long it is as a whole or in each part.
+    async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ()> {
+        match self.head.header("content-length").map(|length| length.parse().unwrap()) {
+            None => self.raw.chunk().await,
+            Some(length) if self.taken < length => {
+                self.taken = length;
+                Ok(Some(self.raw.take(length).await))
+            }
+            Some(_) => Ok(None),
+        }
+    }
+
     /// The bytes up to and with the next `end`; none at the end of the body.
     async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
@@ -104,7 +117,7 @@ impl Stream {
                 let rest = self.pending.split_off(at + end.len());
                 return Some(std::mem::replace(&mut self.pending, rest));
             }
-            match self.raw.chunk().await {
+            match self.chunk().await {
                 Ok(Some(chunk)) => self.pending.extend(chunk),
                 Ok(None) => {
                     self.whole = true;
@@ -190,7 +203,7 @@ impl Stream {
                 let mut frame = std::mem::replace(&mut self.pending, rest);
                 return Some(frame.split_off(header));
             }
-            match self.raw.chunk().await {
+            match self.chunk().await {
                 Ok(Some(chunk)) => self.pending.extend(chunk),
                 Ok(None) | Err(()) => return None,
             }
