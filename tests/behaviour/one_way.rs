@@ -5,7 +5,7 @@ use awc::http::Method;
 use serde_json::{Value, json};
 
 use crate::support::raw::{BINARY, PING, PONG, TEXT};
-use crate::support::{City, Phone, Raw, Rest, Server, UPGRADE, client_frame, of};
+use crate::support::{City, Phone, Raw, Rest, Server, UPGRADE, client_frame, encoded, of};
 
 const PATH: &str = "/connection/uni_websocket";
 
@@ -20,10 +20,6 @@ async fn listen(url: &str, connect: &Value) -> Raw {
     let mut raw = open(url).await;
     raw.send_text(&connect.to_string()).await;
     raw
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |out, byte| out + &format!("%{byte:02X}"))
 }
 
 async fn expired_token(city: &City) -> String {

@@ -7,7 +7,9 @@ use awc::http::Method;
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, City, Phone, Process, Raw, Rest, Scratch, Server, Stream, of, until};
+use crate::support::{
+    Answer, City, Phone, Process, Raw, Rest, Scratch, Server, Stream, encoded, of, until,
+};
 
 const LINES: &str = "/connection/http_stream";
 const EVENTS: &str = "/connection/sse";
@@ -21,7 +23,7 @@ async fn open(url: &str, path: &str, commands: &[Value]) -> Stream {
     let first: Vec<_> = commands.iter().map(Value::to_string).collect();
     let first = first.join("\n");
     let stream = if path == EVENTS {
-        let first: String = first.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let first = encoded(&first);
         Stream::get(url, &format!("{path}?cf_connect={first}"), "").await
     } else {
         Stream::post(url, path, "Content-Type: application/json\r\n", first.as_bytes()).await

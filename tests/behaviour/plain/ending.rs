@@ -48,7 +48,7 @@ async fn a_reader_that_is_too_slow_is_ended_and_resumes_with_all_of_it() {
     // It reads again: whole events in order, as far as they had left, and then nothing more.
     let mut nth = 0;
     while let Some(event) = slow.next().await {
-        if event.event == "end" {
+        if event.name == "end" {
             assert_eq!(event.json(), json!({"code": 3008, "reason": "slow"}));
             break;
         }

@@ -16,7 +16,7 @@ pub use follower::{Follower, Known};
 pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
-pub use raw::{Raw, UPGRADE, client_frame};
+pub use raw::{Raw, UPGRADE, client_frame, encoded};
 pub use rest::{Answer, Rest};
 pub use stream::Stream;
 

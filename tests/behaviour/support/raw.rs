@@ -36,6 +36,11 @@ pub fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A text as it stands in a query.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |out, byte| out + &format!("%{byte:02X}"))
+}
+
 /// The head of an HTTP answer.
 #[derive(Debug)]
 pub struct Head {

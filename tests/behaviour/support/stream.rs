@@ -9,7 +9,7 @@ use super::raw::Head;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     /// `message` where the block names none.
-    pub event: String,
+    pub name: String,
     pub id: Option<String>,
     pub data: Option<String>,
     pub retry: Option<u64>,
@@ -19,14 +19,15 @@ pub struct Event {
 
 impl Event {
     fn read(block: &str) -> Self {
-        let mut event = Self { event: "message".to_owned(), ..Self::default() };
+        let mut event = Self { name: "message".to_owned(), ..Self::default() };
         for line in block.trim_end().lines() {
-            match line.split_once(':').unwrap() {
+            let (field, value) = line.split_once(':').unwrap();
+            match (field, value.trim_start()) {
                 ("", _) => event.comment = true,
-                ("event", value) => value[1..].clone_into(&mut event.event),
-                ("id", value) => event.id = Some(value[1..].to_owned()),
-                ("data", value) => event.data = Some(value[1..].to_owned()),
-                ("retry", value) => event.retry = Some(value[1..].parse().unwrap()),
+                ("event", value) => value.clone_into(&mut event.name),
+                ("id", value) => event.id = Some(value.to_owned()),
+                ("data", value) => event.data = Some(value.to_owned()),
+                ("retry", value) => event.retry = Some(value.parse().unwrap()),
                 (field, _) => panic!("what is {field}? {block}"),
             }
         }
@@ -84,7 +85,7 @@ impl Stream {
     pub async fn follow(base: &str, token: &str, query: &str, last_id: &str) -> Self {
         let mut headers = format!("Authorization: Bearer {token}\r\n");
         if !last_id.is_empty() {
-            headers += &format!("Last-Event-ID: {last_id}\r\n");
+            headers.extend(["Last-Event-ID: ", last_id, "\r\n"]);
         }
         let mut stream = Self::get(base, &format!("/v1/sse?{query}"), &headers).await;
         last_id.clone_into(&mut stream.last_id);
@@ -154,7 +155,7 @@ impl Stream {
     /// The next event, which must be there.
     pub async fn event(&mut self, name: &str) -> Event {
         let event = self.next().await.expect("the stream ended before an event");
-        assert_eq!(event.event, name, "{event:?}");
+        assert_eq!(event.name, name, "{event:?}");
         event
     }
 
