@@ -64,6 +64,8 @@ async fn start(
     let renewed = api.known(who);
     let (ask, last) = (asked.subscribe(), asked.last);
     follow(api, hub, Follow { renewed, ask, last }).await.map_err(|turned| match turned {
+        // Its right has ended since it was judged.
+        Turned::Out(Disconnect::INVALID_TOKEN) => Problem::unauthenticated(),
         Turned::Out(_) => channel_problem(ProblemCode::Validation, "is no name of a channel"),
         Turned::Away(error) if error.temporary => Problem::overloaded(),
         Turned::Away(error) if error.code == ErrorCode::UNKNOWN_CHANNEL.code => {

@@ -37,8 +37,8 @@ use uuid::Uuid;
 pub use handshake::{has_room, is_origin_allowed};
 pub use plain::{Follow, come_again, follow};
 pub use source::{
-    Asker, EarOf, Found, House, Moves, Opened, Otherwise, Past, Reading, Renewed, Source, Start,
-    TopicOf, Turned, Unread, Welcome,
+    Asker, EarOf, Found, House, Moves, Opened, Otherwise, Past, Permitted, Reading, Renewed,
+    Source, Start, TopicOf, Turned, Unread, Welcome,
 };
 pub use streams::Streams;
 pub use upgrade::take_over;

@@ -49,7 +49,7 @@ pub async fn follow<S: Source>(
     let kind = Kind { is_of_one_channel: true, ..Kind::default() };
     let session = enter(web::Data::clone(&source), Rc::clone(&hub.0), mailbox, kind);
     let Follow { renewed, ask, last } = follow;
-    let (who, member) = session.know(renewed);
+    let (who, member) = session.know(renewed)?;
     let start = match &last {
         None => Start::State,
         Some(Position { offset, epoch }) => {
