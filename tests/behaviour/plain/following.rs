@@ -117,7 +117,12 @@ async fn who_comes_back_is_sent_what_it_missed_and_no_snapshot() {
 
 #[actix_web::test]
 async fn what_cannot_be_resumed_starts_from_a_snapshot() {
-    let server = Server::start_with(|config| config.socket.recovery_limit = 3).await;
+    let server = Server::start_with(|config| {
+        config.socket.recovery_limit = 3;
+        // Memory would hold what is deleted below.
+        config.feed.window_len = 0;
+    })
+    .await;
     let city = City::found(&server.url, &server.database).await;
     let order = city.order_id().await;
     let (query, token) = (format!("channel=order:{order}"), city.customer_token(&order).await);

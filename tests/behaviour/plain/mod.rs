@@ -3,6 +3,7 @@
 mod asking;
 mod ending;
 mod following;
+mod rights;
 
 use std::sync::atomic::Ordering;
 
