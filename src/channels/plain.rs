@@ -16,8 +16,9 @@ use crate::http::HttpProblem;
 use crate::hub::{LocalHub, Publication};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Position, RawJson, Subscribe};
-use crate::session::is_origin_allowed;
-use crate::session::{Follow, Source as _, Turned, come_again, follow, has_room};
+use crate::session::{
+    Follow, Source as _, Turned, come_again, follow, has_room, is_origin_allowed,
+};
 
 /// The cookie of those who can set no header.
 const COOKIE: &str = "ordercast_sse";
