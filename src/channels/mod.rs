@@ -24,7 +24,7 @@ use crate::config;
 use crate::domain::{CredentialId, TenantId, Word as _};
 use crate::hub::{Bearer, Member, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
-use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
+use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 use crate::session::{
     Asker, House, Opened, Past, Permitted, Reading, Renewed, Source, Start, Turned, Unread, Welcome,
 };
@@ -56,6 +56,10 @@ impl Source for Api {
     fn is_revoked(&self, [tenant, credential]: Bearer) -> bool {
         let credential = CredentialId::from_uuid(Uuid::from_u128(credential));
         self.revoked.contains(TenantId::from_uuid(Uuid::from_u128(tenant)), credential)
+    }
+
+    async fn forward(&self, emulation: &Emulation) -> bool {
+        self.attendance.forward(emulation).await
     }
 
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned> {

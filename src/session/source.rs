@@ -12,7 +12,7 @@ use super::streams::Streams;
 use crate::config;
 use crate::hub::{Bearer, Member, News, Presence};
 use crate::protocol::code::{Disconnect, ErrorCode};
-use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
+use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 
 /// Whatever stands behind the sockets: it knows who somebody is, which channels there are, and
 /// what they hold. The session knows the protocol, the hub who listens.
@@ -36,6 +36,11 @@ pub trait Source: Send + Sync + Sized + 'static {
 
     /// Whether a credential speaks for nobody any more. It says so before the hubs hear of that.
     fn is_revoked(&self, _bearer: Bearer) -> bool {
+        false
+    }
+
+    /// Hands commands to the process that has their connection; false when that cannot be.
+    async fn forward(&self, _emulation: &Emulation) -> bool {
         false
     }
 
@@ -119,14 +124,14 @@ pub struct House<S: Source> {
     /// Who is where.
     pub presence: Arc<Presence<TopicOf<S>>>,
     /// Connections whose commands come by requests of their own.
-    pub streams: Streams,
+    pub streams: Arc<Streams>,
 }
 
 impl<S: Source> House<S> {
     /// Nobody is there yet.
-    pub fn new(presence: Arc<Presence<TopicOf<S>>>) -> Self {
+    pub fn new(presence: Arc<Presence<TopicOf<S>>>, streams: Arc<Streams>) -> Self {
         let (sockets, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { sockets, stopping, presence, streams: Streams::default() }
+        Self { sockets, stopping, presence, streams }
     }
 }
 

@@ -54,7 +54,8 @@ pub(super) async fn open_events<S: Source>(
     Ok(open(source, &hub, Wire::Events, Codec::Json, first))
 }
 
-/// `POST /emulation`: more commands of such a connection. 204, or 404 when it is not here.
+/// `POST /emulation`: more commands of such a connection. 204, or 404 when there is none; another
+/// process is handed what is its own.
 pub(super) async fn emulate<S: Source>(
     source: web::Data<S>,
     request: HttpRequest,
@@ -64,6 +65,14 @@ pub(super) async fn emulate<S: Source>(
     let emulation = Emulation::read(codec_of(&request), &body)
         .map_err(|_| ErrorBadRequest("the body cannot be read"))?;
     let streams = &source.house().streams;
+    if emulation.node != streams.node() {
+        let is_gone = !source.forward(&emulation).await;
+        return if is_gone {
+            Err(ErrorNotFound("no such connection here"))
+        } else {
+            Ok(HttpResponse::NoContent().finish())
+        };
+    }
     let commands = streams
         .find(&emulation.node, &emulation.session)
         .ok_or_else(|| ErrorNotFound("no such connection here"))?;

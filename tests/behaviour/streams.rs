@@ -464,3 +464,31 @@ async fn a_stop_ends_streams_as_it_does_sockets() {
     }
     assert_eq!(process.terminate(), Some(0));
 }
+
+#[actix_web::test]
+async fn commands_that_come_to_another_process_reach_the_one_with_the_connection() {
+    let database = Scratch::create().await;
+    let (one, two) = (Process::serve(&database).await, Process::serve(&database).await);
+    let city = City::found(&one.url, &database).await;
+    let mut this = Connected::new(&one.url, LINES, &city.key).await;
+    // The processes know of each other within a sign of life or two.
+    this.rest = Rest::new(&two.url, None);
+    until("the process to be known", async || {
+        let ping = json!({"id": 2, "ping": {}}).to_string();
+        (this.send(&ping.into()).await.status == 204).then_some(())
+    })
+    .await;
+    assert_eq!(this.stream.message().await.unwrap()["id"], 2);
+    let subscribe = json!({"id": 3, "subscribe": {"channel": "tenant"}});
+    let reply = this.ask(subscribe).await;
+    assert!(reply["subscribe"]["data"]["orders"].is_array(), "{reply}");
+    city.order_id().await;
+    let message = this.stream.message().await.unwrap();
+    assert_eq!(message["push"]["pub"]["data"]["type"], "order.placed", "{message}");
+    // Longer than processes can tell each other.
+    let long = json!({"id": 4, "rpc": {"method": "x".repeat(8_000)}}).to_string();
+    assert_eq!(this.send(&long.into()).await.status, 404);
+    drop(this);
+    assert_eq!(one.terminate(), Some(0));
+    assert_eq!(two.terminate(), Some(0));
+}
