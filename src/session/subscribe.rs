@@ -63,6 +63,7 @@ struct Begun<S: Source> {
     asked_from: Option<u64>,
     member: Option<Arc<Member>>,
     ttl: Option<Duration>,
+    delta: bool,
     by_server: bool,
     by_connection: bool,
 }
@@ -89,7 +90,7 @@ impl<S: Source> Begun<S> {
 
 impl<S: Source> Live<S> {
     fn result(&self) -> SubscribeResult<'_> {
-        let Begun { reading, asked_from, ttl, .. } = &self.begun;
+        let Begun { reading, asked_from, ttl, delta, .. } = &self.begun;
         let (offset, recovery, data) = match (&reading.found, asked_from) {
             // The offset that was asked from: each publication then advances it.
             (Found::Missed(publications), Some(from)) => {
@@ -107,6 +108,7 @@ impl<S: Source> Live<S> {
             recovery,
             data,
             ttl: *ttl,
+            delta: *delta,
         }
     }
 }
@@ -248,13 +250,23 @@ impl<S: Source> Session<S> {
             Start::After { offset, .. } => Some(offset),
             Start::State | Start::Now => None,
         };
+        let delta = self.source.makes_deltas(&opened);
         let Opened { info, ttl, is_seen, by_connection, .. } = opened;
         let member = is_seen.then(|| match info {
             None => Arc::clone(member),
             Some(_) => Arc::new(Member { chan_info: info, ..Member::clone(member) }),
         });
-        let by_server = false;
-        Ok(Begun { channel, entered, reading, asked_from, member, ttl, by_server, by_connection })
+        Ok(Begun {
+            channel,
+            entered,
+            reading,
+            asked_from,
+            member,
+            ttl,
+            delta,
+            by_server: false,
+            by_connection,
+        })
     }
 
     /// Queues what came since the reading, behind the reply.
