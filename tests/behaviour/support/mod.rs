@@ -8,6 +8,7 @@ mod phone;
 mod process;
 pub mod raw;
 mod rest;
+pub mod speaker;
 
 pub use city::{City, merged};
 pub use database::{Scratch, connect};
