@@ -67,6 +67,8 @@ create table stores (
     paused_until timestamp with time zone,
     last_seen_at timestamp with time zone,
     created_at timestamp with time zone not null default now(),
+    -- Since then it is not found, but in orders of the past.
+    deleted_at timestamp with time zone,
     constraint stores_pkey PRIMARY KEY (id),
     constraint stores_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
     constraint stores_default_prep_min_check CHECK (((default_prep_min >= 0) AND (default_prep_min <= 240))),
@@ -92,6 +94,8 @@ create table drivers (
     capacity integer not null default 2,
     last_seen_at timestamp with time zone,
     created_at timestamp with time zone not null default now(),
+    -- Since then not found, but in orders of the past.
+    deleted_at timestamp with time zone,
     constraint drivers_pkey PRIMARY KEY (id),
     constraint drivers_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
     constraint drivers_capacity_check CHECK (((capacity >= 1) AND (capacity <= 50))),
@@ -230,6 +234,40 @@ create table idempotency_keys (
     constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, scope, key)
 );
 CREATE INDEX idempotency_keys_created ON idempotency_keys USING btree (created_at);
+
+-- Tokens and API keys that speak for nobody any more. Of the tenant that revoked them only.
+create table revoked_tokens (
+    tenant_id uuid not null,
+    -- The jti of a token, or the id of an API key.
+    id uuid not null,
+    revoked_at timestamp with time zone not null,
+    -- Then every token that existed at revoked_at has expired, and the row may be forgotten.
+    keep_until timestamp with time zone not null,
+    constraint revoked_tokens_pkey PRIMARY KEY (tenant_id, id)
+);
+CREATE INDEX revoked_tokens_keep_until ON revoked_tokens USING btree (keep_until);
+
+-- The processes that serve sockets.
+create unlogged table processes (
+    id uuid not null,
+    -- When it last said that it lives.
+    seen_at timestamp with time zone not null,
+    constraint processes_pkey PRIMARY KEY (id)
+);
+CREATE INDEX processes_seen_at ON processes USING btree (seen_at);
+
+-- The connections on channels, as far as other processes may be asked for them.
+create unlogged table members (
+    process_id uuid not null,
+    channel text not null,
+    client_id uuid not null,
+    user_id text not null,
+    -- JSON: what others may know of the connection.
+    conn_info text,
+    constraint members_pkey PRIMARY KEY (process_id, channel, client_id),
+    constraint members_process_id_fkey FOREIGN KEY (process_id) REFERENCES processes(id) ON DELETE CASCADE
+);
+CREATE INDEX members_channel ON members USING btree (channel);
 
 create type store_record as (
     id uuid,

@@ -14,11 +14,13 @@ use actix_web::web::{self, ServiceConfig};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, ApiKeys};
+use crate::api::{Api, ApiKeys, SharedReads};
 use crate::auth::Keys;
 use crate::config::Config;
-use crate::feed::Feed;
+use crate::feed::{Feed, Revoked};
 use crate::hub::{Hubs, Message, Presence, Publication};
+use crate::jwks::{self, Jwks};
+use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::House;
 use crate::store::{self, Database, SchemaState, Writer};
@@ -33,6 +35,9 @@ pub enum Error {
     /// The schema is not the one this release knows.
     #[error("the database's schema does not fit this release: {0}")]
     Schema(String),
+    /// The public keys that tokens are verified by cannot be read.
+    #[error("preparing the public keys")]
+    Keys(#[from] jwks::Error),
     /// The address cannot be listened on.
     #[error("listening on {address}")]
     Listen {
@@ -61,32 +66,53 @@ pub struct App {
     writing: JoinHandle<()>,
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
-    telling: JoinHandle<()>,
+    attending: JoinHandle<()>,
+    /// Lives on the thread that started it; only where there are public keys.
+    reading_keys: Option<JoinHandle<()>>,
 }
 
 impl App {
     /// Starts everything; returns once the feed is up and connections are accepted. `config`
-    /// names a database whose schema is current and a secret.
+    /// names a database whose schema is current and a secret. To be called within an actix system,
+    /// on whose thread the public keys are fetched.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let keys = Keys::configured(&config.auth);
+        let (jwks, key_reader) = match jwks::Reader::start(&config.auth, keys.clone()).await? {
+            Some((jwks, reader)) => (jwks, Some(reader)),
+            None => (Jwks::default(), None),
+        };
         check_schema(&config).await?;
         let config = Arc::new(config);
-        let (database, listening) = Database::new(&config.database)?;
+        let (database, mut listening) = Database::new(&config.database)?;
         let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
         let hubs = Hubs::default();
         let pace = config.socket.close_pace_ms.get();
         let (presence, moves) = Presence::new(config.socket.moves_len);
-        let telling = tokio::spawn(hubs.clone().tell_moves(moves));
-        let (feed, mut feed_state) = Feed::new(listening, hubs.clone(), config.feed.clone(), pace);
+        let (presence, attendance) =
+            (Arc::new(presence), Arc::new(Attendance::new(database.clone())));
+        let told = listening.take_told().ok_or(Error::Ended("ear"))?;
+        let keeper = Keeper::new(Arc::clone(&attendance), Arc::clone(&presence), hubs.clone());
+        let attending = tokio::spawn(keeper.run(moves, told));
+        // A key that was believed when it was revoked must not be believed again from memory.
+        let longest = config.auth.token_ttl_max_s.max(config.auth.api_key_cache_s);
+        let revoked = Arc::new(Revoked::new(longest.get()));
+        let (feed, mut feed_state) =
+            Feed::new(listening, hubs.clone(), Arc::clone(&revoked), config.feed.clone(), pace);
         let api = Arc::new(Api {
-            keys: Keys::new(&config.auth.secret.0),
+            keys,
+            jwks,
             api_keys: ApiKeys::new(
                 config.auth.api_key_cache_s.get(),
                 config.auth.api_key_cache_size,
             ),
             database: database.clone(),
             writer,
+            revoked,
             feed: feed_state.clone(),
+            window: Arc::clone(feed.window()),
+            shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
+            attendance,
             house: House::new(presence),
             config: Arc::clone(&config),
         });
@@ -94,6 +120,7 @@ impl App {
         let ttl = config.writer.idempotency_ttl_s.get();
         let sweeping = tokio::spawn(store::run_sweep(database, ttl));
         let feeding = tokio::spawn(feed.run());
+        let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));
         // Nothing is served before the log is heard. The sender lives as long as the feed.
         feed_state.wait_for(|state| state.up).await.map_err(|_ended| Error::Ended("feed"))?;
         let listener = server::listen(&config.server).map_err(|source| Error::Listen {
@@ -112,7 +139,18 @@ impl App {
         let serving = tokio::spawn(server);
         tracing::info!(%address, "serving");
         let server = handle;
-        Ok(Self { address, api, hubs, server, serving, writing, feeding, sweeping, telling })
+        Ok(Self {
+            address,
+            api,
+            hubs,
+            server,
+            serving,
+            writing,
+            feeding,
+            sweeping,
+            attending,
+            reading_keys,
+        })
     }
 
     /// Where clients connect.
@@ -131,7 +169,8 @@ impl App {
             _ = &mut self.writing => Error::Ended("writer"),
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
-            _ = &mut self.telling => Error::Ended("teller of moves"),
+            _ = &mut self.attending => Error::Ended("keeper of presence"),
+            () = ended(self.reading_keys.as_mut()) => Error::Ended("reader of public keys"),
             ended = &mut self.serving => match ended {
                 Ok(Err(error)) => Error::Serving(error),
                 Ok(Ok(())) | Err(_) => Error::Ended("server"),
@@ -151,15 +190,28 @@ impl App {
             tracing::warn!(%error, "the server ended badly");
         }
         let database = self.api.database.clone();
+        let attendance = Arc::clone(&self.api.attendance);
         // The workers' shares of it are gone with them: with ours the writer's queue closes, and
         // the writer ends once it is empty.
         drop(self.api);
         let _written = tokio::time::timeout(std::time::Duration::from_secs(30), self.writing).await;
         self.feeding.abort();
         self.sweeping.abort();
-        self.telling.abort();
+        self.attending.abort();
+        attendance.end().await;
+        if let Some(reading) = self.reading_keys {
+            reading.abort();
+        }
         database.close();
         tracing::info!("stopped");
+    }
+}
+
+/// Resolves when the task ends; never, if there is none.
+async fn ended(task: Option<&mut JoinHandle<()>>) {
+    match task {
+        Some(task) => drop(task.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -4,12 +4,16 @@
 //! All mistakes are reported at once, each with its name. Nothing else reads the environment.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use actix_web::http::Uri;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use serde::Deserialize;
+
+use crate::domain::TenantId;
 
 /// `config/default.toml`, the list of every setting.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -67,24 +71,29 @@ sections! {
         request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
-        statement_timeout_ms: Millis, connect_timeout_ms: Millis, }
+        statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize, }
     /// `[embedded]`
     Embedded { bin_dir: String, data_dir: String, max_connections: u16, shared_buffers_mb: u32, }
     /// `[auth]`
-    Auth { secret: Secret, token_ttl_max_s: Secs, token_ttl_default_s: Secs,
-        api_key_cache_s: Secs, api_key_cache_size: usize, }
+    Auth { secret: Secret, previous_secrets: Vec<Secret>, token_ttl_max_s: Secs,
+        token_ttl_default_s: Secs, token_limit_bytes: usize, not_before_leeway_s: Secs,
+        jwks_file: String, jwks_url: String, jwks_ca_file: String, jwks_refresh_s: Secs,
+        jwks_min_refresh_s: Secs, jwks_timeout_ms: Millis, jwks_limit_bytes: usize,
+        jwks_keys_max: usize, kidless_tries_max: usize, jwks_tenant: String, issuer: String,
+        audience: String, api_key_cache_s: Secs, api_key_cache_size: usize, }
     /// `[writer]`
     Writer { queue_len: usize, batch_max: usize, idempotency_ttl_s: Secs, }
     /// `[feed]`
     Feed { poll_interval_ms: Millis, probe_interval_ms: Millis, page_len: u32,
-        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize, }
+        reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize,
+        window_len: usize, preload_timeout_ms: Millis, }
     /// `[socket]`
     Socket { max_sockets: usize, message_limit_bytes: usize, commands_per_message: usize,
         max_subscriptions: usize, channel_name_bytes: usize, mailbox_bytes: usize,
         subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
         reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
-        close_pace_ms: Millis, moves_len: usize, allowed_origins: Vec<String>, }
+        close_pace_ms: Millis, moves_len: usize, presence_limit: u32, allowed_origins: Vec<String>, }
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
@@ -175,15 +184,21 @@ impl Config {
             server.keep_alive_s 1..=600; server.shutdown_timeout_s 1..=120;
             database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
             database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
+            database.shared_reads_max 0..=1_000_000;
             embedded.max_connections 10..=1_000; embedded.shared_buffers_mb 16..=65_536;
             auth.token_ttl_max_s 60..=31_536_000; auth.api_key_cache_s 0..=300;
             auth.token_ttl_default_s 60..=u128::from(self.auth.token_ttl_max_s.secs());
-            auth.api_key_cache_size 1..=100_000;
+            auth.api_key_cache_size 1..=100_000; auth.token_limit_bytes 4_096..=65_536;
+            auth.not_before_leeway_s 0..=300; auth.jwks_refresh_s 1..=86_400;
+            auth.jwks_min_refresh_s 1..=u128::from(self.auth.jwks_refresh_s.secs());
+            auth.jwks_timeout_ms 100..=30_000; auth.jwks_limit_bytes 1_024..=1_048_576;
+            auth.jwks_keys_max 1..=100; auth.kidless_tries_max 1..=16;
             writer.queue_len 1..=1_000_000; writer.batch_max 1..=4_096;
             writer.idempotency_ttl_s 60..=604_800;
             feed.poll_interval_ms 50..=60_000; feed.probe_interval_ms 200..=60_000;
             feed.page_len 1..=10_000; feed.reconnect_min_ms 10..=60_000;
             feed.reconnect_max_ms 10..=60_000; feed.worker_queue_len 1..=1_024;
+            feed.window_len 0..=1_000_000; feed.preload_timeout_ms 1..=60_000;
             socket.max_sockets 1..=1_000_000; socket.message_limit_bytes 1_024..=1_048_576;
             socket.commands_per_message 1..=1_024; socket.max_subscriptions 1..=4_096;
             socket.channel_name_bytes 16..=255; socket.mailbox_bytes 16_384..=16_777_216;
@@ -192,7 +207,7 @@ impl Config {
             socket.ping_interval_s 5..=300; socket.pong_timeout_s 1..=60;
             socket.stale_timeout_s 1..=120; socket.reply_timeout_ms 100..=60_000; socket.close_timeout_s 1..=30;
             socket.expiry_grace_s 0..=300; socket.send_buffer_bytes 4_096..=4_194_304;
-            socket.close_pace_ms 0..=1_000; socket.moves_len 16..=1_000_000;
+            socket.close_pace_ms 0..=1_000; socket.moves_len 16..=1_000_000; socket.presence_limit 1..=10_000;
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
@@ -210,8 +225,55 @@ impl Config {
                     .to_owned(),
             );
         }
+        self.auth.check(&mut mistakes);
         if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
     }
+}
+
+/// Secrets that a token may still be signed by besides the current one.
+const PREVIOUS_SECRETS_MAX: usize = 4;
+
+impl Auth {
+    /// What is no number.
+    fn check(&self, mistakes: &mut Vec<String>) {
+        let mut wrong = |mistake: String| mistakes.push(mistake);
+        if self.previous_secrets.len() > PREVIOUS_SECRETS_MAX {
+            wrong(format!("auth.previous_secrets are more than {PREVIOUS_SECRETS_MAX}"));
+        }
+        if self.previous_secrets.iter().any(|secret| secret.0.len() < 32) {
+            wrong("auth.previous_secrets: each must have at least 32 bytes".to_owned());
+        }
+        if !self.jwks_file.is_empty() && !self.jwks_url.is_empty() {
+            wrong("auth.jwks_file and auth.jwks_url exclude each other".to_owned());
+        }
+        if !self.jwks_url.is_empty() && !is_safe_url(&self.jwks_url) {
+            wrong(format!(
+                "auth.jwks_url is {:?}; it must begin with https://, or with http:// and a \
+                 loopback host, and name no user",
+                self.jwks_url
+            ));
+        }
+        if !self.jwks_tenant.is_empty() && self.jwks_tenant.parse::<TenantId>().is_err() {
+            wrong(format!("auth.jwks_tenant is {:?}; it must be a tenant's id", self.jwks_tenant));
+        }
+    }
+}
+
+/// Whether nobody on the way can change what is fetched from there.
+fn is_safe_url(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let is_loopback = || {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    };
+    let names_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    let is_safe = match uri.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => is_loopback(),
+        _ => false,
+    };
+    is_safe && !names_user
 }
 
 /// What the bounds are checked on.
@@ -271,6 +333,50 @@ mod tests {
         let text = config.check().unwrap_err().to_string();
         for name in ["writer.batch_max", "auth.secret", "log.format"] {
             assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn keys_are_fetched_only_where_nobody_can_change_them_on_the_way() {
+        for url in [
+            "https://id.example.com/jwks",
+            "http://localhost:8080/jwks",
+            "http://127.0.0.1/",
+            "http://[::1]:9/jwks",
+        ] {
+            assert!(is_safe_url(url), "{url}");
+        }
+        for url in [
+            "http://id.example.com/jwks",
+            "http://127.0.0.1.example.com/",
+            "http://localhost@example.com/",
+            "https://ann:secret@example.com/",
+            "http://10.0.0.1/",
+            "ftp://localhost/",
+            "file:///etc/passwd",
+            "/jwks",
+            "localhost",
+            "nonsense nonsense",
+        ] {
+            assert!(!is_safe_url(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn mistakes_about_keys_are_named() {
+        let file = "[auth]\nprevious_secrets = [\"short\"]\njwks_file = \"a\"\n\
+            jwks_url = \"http://example.com\"\njwks_tenant = \"acme\"\njwks_min_refresh_s = 301";
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
+        let text = config.check().unwrap_err().to_string();
+        for mistake in [
+            "auth.previous_secrets: each",
+            "auth.jwks_file and",
+            "auth.jwks_url is",
+            "auth.jwks_tenant is",
+            "auth.jwks_min_refresh_s is 301",
+        ] {
+            assert!(text.contains(mistake), "{mistake} in {text}");
         }
     }
 

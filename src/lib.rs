@@ -15,6 +15,8 @@ pub mod feed;
 pub mod frame;
 pub mod http;
 pub mod hub;
+pub mod jwks;
+pub mod presence;
 pub mod protocol;
 pub mod server;
 pub mod session;

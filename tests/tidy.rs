@@ -15,6 +15,7 @@ const ROOMS: &[&str] = &[
     "telemetry",
     "protocol",
     "auth",
+    "jwks",
     "frame",
     "wire",
     "view",
@@ -22,6 +23,7 @@ const ROOMS: &[&str] = &[
     "hub",
     "session",
     "feed",
+    "presence",
     "api",
     "http",
     "channels",
@@ -35,9 +37,18 @@ const ROOMS: &[&str] = &[
 /// What the order would allow and the rooms forbid themselves.
 const BARRED: &[(&str, &[&str], &str)] = &[
     ("protocol", &["domain", "config", "telemetry"], "knows frames, and nothing of orders"),
-    ("frame", &["domain", "config", "telemetry", "auth"], "knows bytes, and nothing of orders"),
-    ("store", &["protocol", "frame", "auth"], "knows no socket, no channel and no token"),
-    ("wire", &["domain", "config", "telemetry", "auth"], "knows bytes, and nothing of orders"),
+    ("jwks", &["domain", "protocol"], "brings keys, and judges nothing"),
+    (
+        "frame",
+        &["domain", "config", "telemetry", "auth", "jwks"],
+        "knows bytes, and nothing of orders",
+    ),
+    ("store", &["protocol", "frame", "auth", "jwks"], "knows no socket, no channel and no token"),
+    (
+        "wire",
+        &["domain", "config", "telemetry", "auth", "jwks"],
+        "knows bytes, and nothing of orders",
+    ),
     ("hub", &["store"], "knows no SQL"),
     (
         "session",

@@ -6,7 +6,7 @@
 -- used by: store::parties
 select driver_record(d) as driver
 from drivers d
-where d.tenant_id = $1 and ($2::uuid is null or d.id > $2)
+where d.tenant_id = $1 and d.deleted_at is null and ($2::uuid is null or d.id > $2)
   and ($3::text is null or d.external_id = $3)
 order by d.id
 limit $4

@@ -6,7 +6,7 @@
 -- used by: store::parties
 select store_record(s) as store
 from stores s
-where s.tenant_id = $1 and ($2::uuid is null or s.id > $2)
+where s.tenant_id = $1 and s.deleted_at is null and ($2::uuid is null or s.id > $2)
   and ($3::text is null or s.external_id = $3)
 order by s.id
 limit $4

@@ -1,4 +1,5 @@
--- lock_drivers: couriers who are about to get orders or change duty, locked in ascending id.
+-- lock_drivers: couriers who are about to get orders, change duty or be deleted, locked in
+-- ascending id.
 -- $1 ids uuid[]   $2 tenants uuid[]
 -- => id uuid
 -- locks: driver rows, after the order rows, until commit

@@ -1,10 +1,10 @@
 -- read_batch_drivers: the couriers that the changes of one batch concern; for those asked for by
 -- id also how many open orders they have, exact because their rows are locked by then.
 -- $1 order_ids uuid[]   $2 driver_ids uuid[]   $3 tenants uuid[]
--- => driver driver_record   active int8
+-- => driver driver_record   deleted bool   active int8
 -- index: drivers_pkey, orders_pkey, orders_driver_open
 -- used by: store::batch
-select driver_record(d) as driver,
+select driver_record(d) as driver, d.deleted_at is not null as deleted,
        case when d.id = any ($2)
             then (select count(*) from orders a where a.driver_id = d.id and a.closed_at is null)
             else 0 end as active

@@ -10,5 +10,5 @@ update drivers d set
     phone = coalesce($5, d.phone), vehicle_type = coalesce($6, d.vehicle_type),
     vehicle_make = coalesce($7, d.vehicle_make), vehicle_colour = coalesce($8, d.vehicle_colour),
     vehicle_plate = coalesce($9, d.vehicle_plate), capacity = coalesce($10, d.capacity)
-where d.id = $2 and (d.tenant_id = $1) is true
+where d.id = $2 and (d.tenant_id = $1) is true and d.deleted_at is null
 returning driver_record(d) as driver

@@ -9,5 +9,5 @@ update stores s set
     tz = coalesce($6, s.tz), phone = coalesce($7, s.phone),
     auto_accept = coalesce($8, s.auto_accept),
     default_prep_min = coalesce($9, s.default_prep_min)
-where s.id = $2 and (s.tenant_id = $1) is true
+where s.id = $2 and (s.tenant_id = $1) is true and s.deleted_at is null
 returning store_record(s) as store

@@ -1,4 +1,5 @@
--- upsert_driver: makes a courier or brings the one with this external id up to date.
+-- upsert_driver: makes a courier or brings the one with this external id up to date;
+-- one that was deleted is there again.
 -- $1 id uuid   $2 tenant uuid   $3 external_id text   $4 name text   $5 display_name text
 -- $6 phone text?   $7 vehicle_type text   $8 vehicle_make text?   $9 vehicle_colour text?
 -- $10 vehicle_plate text?   $11 capacity int4
@@ -12,5 +13,5 @@ on conflict (tenant_id, external_id) do update set
     name = excluded.name, display_name = excluded.display_name, phone = excluded.phone,
     vehicle_type = excluded.vehicle_type, vehicle_make = excluded.vehicle_make,
     vehicle_colour = excluded.vehicle_colour, vehicle_plate = excluded.vehicle_plate,
-    capacity = excluded.capacity
+    capacity = excluded.capacity, deleted_at = null
 returning driver_record(d) as driver, d.id = $1 as created

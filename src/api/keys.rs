@@ -11,7 +11,9 @@ use crate::auth::{self, Principal};
 use crate::domain::Role;
 use crate::store::Database;
 
-/// A bounded memory of API keys; a revoked key is believed at most as long as the memory lasts.
+/// A bounded memory of API keys. Whether one was revoked meanwhile is not asked here but of
+/// `Revoked`, which remembers longer; one that was ended in the database by hand is believed at
+/// most as long as this memory lasts.
 #[derive(Debug)]
 pub struct ApiKeys {
     ttl: Duration,
@@ -51,6 +53,7 @@ impl ApiKeys {
             role: Role::Platform,
             subject: credential.subject,
             orders: vec![],
+            info: None,
             credential: credential.id,
             expires_at: None,
         };

@@ -9,16 +9,19 @@
 
 mod body;
 mod cursor;
+mod ending;
 mod events;
 mod keys;
 mod orders;
 mod parties;
 mod problem;
 mod rpc;
+mod shared;
 mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
@@ -29,13 +32,16 @@ pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
 
-use crate::auth::{self, API_KEY_PREFIX, Keys, Principal, TokenError};
+use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;
 use crate::domain::Role;
-use crate::feed::FeedState;
+use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
+use crate::jwks::Jwks;
+use crate::presence::Attendance;
 use crate::session::House;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
@@ -51,25 +57,72 @@ pub struct Api {
     pub writer: Writer,
     /// Tokens.
     pub keys: Keys,
+    /// Public keys, brought anew when a token names one that is not known.
+    pub jwks: Jwks,
     /// API keys seen lately.
     pub api_keys: ApiKeys,
+    /// Tokens and API keys that speak for nobody any more.
+    pub revoked: Arc<Revoked>,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
+    /// The newest events, held in memory.
+    pub window: Arc<Window>,
+    /// Reads that are under way, for others to join.
+    pub shared: SharedReads,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
+    /// Who is there at other processes.
+    pub attendance: Arc<Attendance>,
     /// What all sockets share.
     pub house: House<Self>,
 }
 
 impl Api {
-    /// Who the token or API key speaks for.
+    /// Who the token or API key speaks for. One that was revoked is answered like one that never
+    /// was.
     pub async fn authenticate(&self, token: &str) -> Result<Principal, Problem> {
+        let principal = self.verify(token).await?;
+        if self.revoked.contains(principal.tenant, principal.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(principal)
+    }
+
+    async fn verify(&self, token: &str) -> Result<Principal, Problem> {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
         }
-        self.keys.verify(token, auth::now()).map_err(|error| match error {
+        self.judge(|keys| keys.verify(token, auth::now())).await
+    }
+
+    /// What the subscription token opens; nothing, once it was revoked.
+    pub async fn permit(&self, token: &str) -> Result<Permit, Problem> {
+        let permit = self.judge(|keys| keys.verify_subscription(token, auth::now())).await?;
+        if self.revoked.contains(permit.tenant, permit.credential) {
+            return Err(Problem::unauthenticated());
+        }
+        Ok(permit)
+    }
+
+    /// Judges a token; once more with newer keys, if it names one that is not known.
+    async fn judge<T>(&self, judge: impl Fn(&Keys) -> Result<T, TokenError>) -> Result<T, Problem> {
+        let mut judged = judge(&self.keys);
+        let mut is_latest = true;
+        if matches!(judged, Err(TokenError::UnknownKey)) {
+            is_latest = self.jwks.renew().await;
+            judged = judge(&self.keys);
+        }
+        judged.map_err(|error| match error {
             TokenError::Expired => Problem::new(ProblemCode::TokenExpired, "the token has expired"),
-            TokenError::Invalid => Problem::unauthenticated(),
+            TokenError::UnknownKey if !is_latest => {
+                let pause = self.config.auth.jwks_min_refresh_s.get();
+                Problem {
+                    detail: "the key that the token names cannot be looked up now".to_owned(),
+                    retry_after: Some(pause.max(Duration::from_secs(1))),
+                    ..Problem::overloaded()
+                }
+            }
+            TokenError::UnknownKey | TokenError::Invalid => Problem::unauthenticated(),
         })
     }
 

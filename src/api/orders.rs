@@ -95,7 +95,11 @@ impl Api {
         let (id, hash) = match &target {
             Target::Order { id, .. } => (Some(*id), None),
             Target::Place { request_hash, .. } => (None, Some(request_hash.clone())),
-            Target::Duty { .. } | Target::Pause { .. } => (None, None),
+            Target::Duty { .. }
+            | Target::Pause { .. }
+            | Target::Revoke { .. }
+            | Target::DeleteStore { .. }
+            | Target::DeleteDriver { .. } => (None, None),
         };
         if let Some(id) = id
             && principal.role == Role::Customer
@@ -131,7 +135,7 @@ impl Api {
             Outcome::Refused(refusal, sheet) => {
                 return Err(Problem::refused(refusal, sheet.as_ref().map(|s| &s.order), &actor));
             }
-            Outcome::Driver(_) | Outcome::Store(_) => {
+            Outcome::Driver(_) | Outcome::Store(_) | Outcome::Ended => {
                 return Err(Problem::new(ProblemCode::Internal, "not an order's outcome"));
             }
         };

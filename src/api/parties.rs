@@ -257,9 +257,8 @@ impl Api {
             Outcome::Placed(_)
             | Outcome::Changed(_)
             | Outcome::Repeated(_)
-            | Outcome::Driver(_) => {
-                Err(Problem::new(ProblemCode::Internal, "another thing's outcome"))
-            }
+            | Outcome::Driver(_)
+            | Outcome::Ended => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
         }
     }
 
@@ -367,13 +366,19 @@ impl Api {
         match self.write_party(principal, Target::Duty { driver: id, duty }).await? {
             Outcome::Driver(driver) => Ok(view::driver(&driver)),
             Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
-            Outcome::Placed(_) | Outcome::Changed(_) | Outcome::Repeated(_) | Outcome::Store(_) => {
-                Err(Problem::new(ProblemCode::Internal, "another thing's outcome"))
-            }
+            Outcome::Placed(_)
+            | Outcome::Changed(_)
+            | Outcome::Repeated(_)
+            | Outcome::Store(_)
+            | Outcome::Ended => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
         }
     }
 
-    async fn write_party(&self, principal: &Principal, target: Target) -> Result<Outcome, Problem> {
+    pub(super) async fn write_party(
+        &self,
+        principal: &Principal,
+        target: Target,
+    ) -> Result<Outcome, Problem> {
         let change = Change {
             tenant: principal.tenant,
             by: principal.actor(),

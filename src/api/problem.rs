@@ -25,6 +25,7 @@ pub enum ProblemCode {
     DriverOffDuty,
     ExternalIdConflict,
     IdempotencyKeyReused,
+    HasOpenOrders,
     CursorTooOld,
     PayloadTooLarge,
     Validation,
@@ -52,6 +53,7 @@ impl ProblemCode {
         Self::DriverOffDuty,
         Self::ExternalIdConflict,
         Self::IdempotencyKeyReused,
+        Self::HasOpenOrders,
         Self::CursorTooOld,
         Self::PayloadTooLarge,
         Self::Validation,
@@ -79,6 +81,7 @@ impl ProblemCode {
             Self::DriverOffDuty => "driver_off_duty",
             Self::ExternalIdConflict => "external_id_conflict",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::HasOpenOrders => "has_open_orders",
             Self::CursorTooOld => "cursor_too_old",
             Self::PayloadTooLarge => "payload_too_large",
             Self::Validation => "validation",
@@ -194,6 +197,9 @@ impl Problem {
                 ProblemCode::IdempotencyKeyReused,
                 "this Idempotency-Key came with another request before".to_owned(),
             ),
+            Refusal::HasOpenOrders => {
+                (ProblemCode::HasOpenOrders, "its open orders must end first".to_owned())
+            }
         };
         let mut problem = Self::new(code, detail);
         problem.standing = order.map(|order| {

@@ -55,6 +55,18 @@ impl Api {
                 Err(problem) => Err(problem),
             },
             ("token", "create") => self.issue_token(principal, data).await,
+            ("token", "revoke") => match required(&mut data, "token") {
+                Ok(token) => self.revoke_token(principal, &token).await.map(|()| nothing()),
+                Err(problem) => Err(problem),
+            },
+            ("store", "delete") => match required(&mut data, "store") {
+                Ok(store) => self.delete_store(principal, &store).await.map(|()| nothing()),
+                Err(problem) => Err(problem),
+            },
+            ("driver", "delete") => match required(&mut data, "driver") {
+                Ok(driver) => self.delete_driver(principal, &driver).await.map(|()| nothing()),
+                Err(problem) => Err(problem),
+            },
             ("store", "pause") => match take(&mut data, "store") {
                 Ok(store) => {
                     let own = principal.store().map(|store| store.to_string());
@@ -78,6 +90,11 @@ impl Api {
 fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
     matches!(Action::find(action), Err(_) | Ok(Action::Search | Action::SearchFailed))
+}
+
+/// What is answered where REST answers with no body.
+fn nothing() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 /// Takes a member that must be there.

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::body::{parse, required_text, word};
 use super::{Api, Problem, ProblemCode, only};
-use crate::auth::{Grant, Principal};
+use crate::auth::{Grant, Info, Principal, SubscriptionGrant, TokenError};
 use crate::domain::{OrderId, Role};
+use crate::hub::Topic;
 use crate::view::stamp;
 
 /// Orders one customer's token may name.
@@ -21,6 +22,9 @@ struct TokenBody {
     subject: String,
     #[serde(default)]
     orders: Vec<String>,
+    /// Makes it a subscription token.
+    channel: Option<String>,
+    info: Option<Value>,
     ttl_s: Option<u64>,
 }
 
@@ -28,7 +32,8 @@ struct TokenBody {
 pub type IssuedToken = Value;
 
 impl Api {
-    /// Issues a token for a store, courier, customer or dispatcher of the caller's tenant.
+    /// Issues a token for a store, courier, customer or dispatcher of the caller's tenant: a
+    /// connection token, or with `channel` a subscription token for a customer.
     pub async fn issue_token(
         &self,
         principal: &Principal,
@@ -38,7 +43,26 @@ impl Api {
         let body: TokenBody = parse(body)?;
         let role: Role = word("kind", &body.kind)?;
         let subject = required_text("subject", body.subject, 128)?;
-        let orders = self.customer_orders(principal, role, &body.orders).await?;
+        let channel = match body.channel {
+            None => None,
+            Some(_) if role != Role::Customer => {
+                return Err(Problem::field("channel", "is for customers only"));
+            }
+            Some(_) if !body.orders.is_empty() => {
+                return Err(Problem::field("orders", "must not be there beside channel"));
+            }
+            Some(channel) => Some(self.order_channel(principal, channel).await?),
+        };
+        let orders = match &channel {
+            None => self.customer_orders(principal, role, &body.orders).await?,
+            Some(_) => vec![],
+        };
+        let info = body.info.filter(|info| !info.is_null()).map(|info| {
+            let most = Info::MAX_BYTES;
+            let too_long = || Problem::field("info", format!("is longer than {most} bytes"));
+            Info::new(&info).ok_or_else(too_long)
+        });
+        let info = info.transpose()?;
         match role {
             Role::Ops | Role::Customer => {}
             Role::Store => {
@@ -64,17 +88,55 @@ impl Api {
         let now = self.now();
         let expires_at = now + Duration::from_secs(ttl);
         let tenant = principal.tenant;
-        let grant = Grant { tenant, role, subject, orders, expires_at };
-        let token = self
-            .keys
-            .issue(&grant, now)
-            .map_err(|_| Problem::new(ProblemCode::Internal, "the token could not be signed"))?;
-        Ok(json!({
+        // Verified as well: what we would not accept ourselves is not handed out.
+        let issued = match &channel {
+            None => {
+                let subject = subject.clone();
+                let grant = Grant { tenant, role, subject, orders, info, expires_at };
+                self.keys.issue(&grant, now).and_then(|token| {
+                    let credential = self.keys.verify(&token, now)?.credential;
+                    Ok((token, credential))
+                })
+            }
+            Some(channel) => {
+                let (subject, channel) = (subject.clone(), channel.clone());
+                let grant = SubscriptionGrant { tenant, subject, channel, info, expires_at };
+                self.keys.issue_subscription(&grant, now).and_then(|token| {
+                    let credential = self.keys.verify_subscription(&token, now)?.credential;
+                    Ok((token, credential))
+                })
+            }
+        };
+        let (token, credential) = issued.map_err(|_: TokenError| {
+            Problem::new(ProblemCode::Internal, "the token could not be signed")
+        })?;
+        let mut answer = json!({
+            "id": credential.to_string(),
             "token": token,
             "kind": body.kind,
-            "subject": grant.subject,
+            "subject": subject,
             "expires_at": stamp(expires_at),
-        }))
+        });
+        if let (Some(channel), Some(answer)) = (channel, answer.as_object_mut()) {
+            answer.insert("channel".to_owned(), channel.into());
+        }
+        Ok(answer)
+    }
+
+    /// The channel of an order of the caller's tenant, as it is written.
+    async fn order_channel(
+        &self,
+        principal: &Principal,
+        channel: String,
+    ) -> Result<String, Problem> {
+        let unknown = || Problem::field("channel", "must be order: and the id of an order");
+        let id: OrderId = channel
+            .strip_prefix("order:")
+            .and_then(|order| order.parse().ok())
+            .ok_or_else(unknown)?;
+        let visible = self.visible_order(principal, id).await;
+        visible.map_err(|problem| no_such("channel", problem))?;
+        Ok(Topic::Order(id).to_string())
     }
 
     async fn customer_orders(

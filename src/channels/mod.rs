@@ -13,17 +13,19 @@ mod rpc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::api::{Api, ProblemCode};
-use crate::auth::Principal;
+use crate::api::{Api, Problem, ProblemCode};
+use crate::auth::{Info, Permit, Principal, bearer};
 use crate::config;
-use crate::domain::Word as _;
-use crate::hub::{Member, Publication, Topic};
+use crate::domain::{CredentialId, TenantId, Word as _};
+use crate::hub::{Bearer, Member, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
 use crate::session::{
-    Asker, House, Opened, Past, Reading, Renewed, Source, Start, Turned, Unread, Welcome,
+    Asker, House, Opened, Past, Permitted, Reading, Renewed, Source, Start, Turned, Unread, Welcome,
 };
 use open::Channel;
 
@@ -46,6 +48,11 @@ impl Source for Api {
 
     fn house(&self) -> &House<Self> {
         &self.house
+    }
+
+    fn is_revoked(&self, [tenant, credential]: Bearer) -> bool {
+        let credential = CredentialId::from_uuid(Uuid::from_u128(credential));
+        self.revoked.contains(TenantId::from_uuid(Uuid::from_u128(tenant)), credential)
     }
 
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned> {
@@ -77,9 +84,25 @@ impl Source for Api {
     }
 
     async fn open(&self, asker: Asker<'_, Self>, ask: &Subscribe) -> Result<Opened<Self>, Turned> {
-        let channel = open::channel(&ask.channel, asker.who)?;
+        let permit = if ask.token.is_empty() {
+            None
+        } else {
+            Some(self.permitted(asker.who, &ask.channel, &ask.token).await?)
+        };
+        let channel = match &permit {
+            Some(_) => open::permitted(&ask.channel, asker.who)?,
+            None => open::channel(&ask.channel, asker.who)?,
+        };
         let filter = open::filter(&channel, ask.data.as_deref()).map_err(Turned::Away)?;
-        Ok(channel.opened(asker.who.tenant, filter))
+        let opened = channel.opened(asker.who.tenant, filter);
+        Ok(match permit {
+            None => opened,
+            Some(permit) => Opened {
+                permitted: Some(self.permitted_by(&permit)),
+                info: permit.info.as_ref().and_then(raw),
+                ..opened
+            },
+        })
     }
 
     fn still_opens(&self, who: &Principal, channel: &str) -> bool {
@@ -89,12 +112,21 @@ impl Source for Api {
 
     async fn renew_subscription(
         &self,
-        _asker: Asker<'_, Self>,
-        _channel: &str,
-        _token: &str,
-    ) -> Result<Option<Duration>, Turned> {
-        // Subscriptions carry no token of their own, so none of them ends.
-        Ok(None)
+        asker: Asker<'_, Self>,
+        channel: &str,
+        token: &str,
+    ) -> Result<Permitted, Turned> {
+        match self.permitted(asker.who, channel, token).await {
+            Ok(permit) => Ok(self.permitted_by(&permit)),
+            // The SDK was to bring a newer one: an error would make it ask again and again.
+            Err(Turned::Away(error)) if error.code == ErrorCode::TOKEN_EXPIRED.code => {
+                Err(Disconnect::SUBSCRIPTION_EXPIRED.into())
+            }
+            Err(Turned::Away(error)) if error.code == ErrorCode::PERMISSION_DENIED.code => {
+                Err(Disconnect::INVALID_TOKEN.into())
+            }
+            Err(turned) => Err(turned),
+        }
     }
 
     async fn read(
@@ -142,7 +174,7 @@ impl Source for Api {
         Ok(())
     }
 
-    async fn publish(
+    async fn say(
         &self,
         _who: &Principal,
         _member: &Member,
@@ -159,23 +191,79 @@ impl Source for Api {
         channel: &str,
     ) -> Result<Vec<Arc<Member>>, ErrorReply<'static>> {
         let topic = open::attended(channel, who)?;
+        let denied = |_| ErrorReply::from(ErrorCode::PERMISSION_DENIED);
+        // The channel's name alone says nothing of the tenant.
+        read::exists(self, who, open::scope(topic)).await.map_err(denied)?;
         let mut topics = vec![topic];
         if let Topic::Order(order) = topic {
             // Its courier hears of it on a feed of its own.
-            let denied = |_| ErrorReply::from(ErrorCode::PERMISSION_DENIED);
-            let (_position, sheet) = self.visible_order(who, order).await.map_err(denied)?;
+            let visible = self.visible_order(who, order).await;
+            let (_position, sheet) =
+                visible.map_err(|_| ErrorReply::from(ErrorCode::PERMISSION_DENIED))?;
             let order = sheet.order;
             topics.extend(order.driver.filter(|_| !order.status.is_terminal()).map(Topic::Driver));
         }
-        let presence = &self.house.presence;
+        let (presence, most) = (&self.house.presence, self.config.socket.presence_limit);
         let mut members: Vec<_> = topics.iter().flat_map(|topic| presence.list(topic)).collect();
+        let elsewhere = self.attendance.elsewhere(&topics, most).await;
+        members.extend(elsewhere.map_err(|error| rpc::error(&Problem::from(error)))?);
         members.sort_by(|one, other| one.client.cmp(&other.client));
         members.dedup_by(|one, other| one.client == other.client);
+        members.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         Ok(members)
     }
 }
 
+/// What others on a channel may know of a connection.
+#[derive(Serialize)]
+struct SeenAs {
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<Box<RawJson>>,
+}
+
+/// JSON as it is passed on.
+fn raw(info: &Info) -> Option<Box<RawJson>> {
+    RawJson::from_string(info.json().to_owned()).ok()
+}
+
 impl Api {
+    /// How long something that ends at `at` lasts.
+    fn left_until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since(self.now())).unwrap_or_default()
+    }
+
+    fn permitted_by(&self, permit: &Permit) -> Permitted {
+        Permitted {
+            ttl: Some(self.left_until(permit.expires_at)),
+            bearer: Some(bearer(permit.tenant, permit.credential)),
+        }
+    }
+
+    /// What a subscription token opens, if it is for this channel and this caller. A good one
+    /// for another is no mistake of an SDK: the connection ends.
+    async fn permitted(
+        &self,
+        who: &Principal,
+        channel: &str,
+        token: &str,
+    ) -> Result<Permit, Turned> {
+        let permit = self.permit(token).await.map_err(|problem| {
+            if problem.code == ProblemCode::TokenExpired {
+                ErrorCode::TOKEN_EXPIRED
+            } else if problem.code == ProblemCode::Unauthenticated {
+                ErrorCode::PERMISSION_DENIED
+            } else {
+                ErrorCode::INTERNAL
+            }
+        })?;
+        let theirs = (permit.tenant, permit.subject.as_str(), permit.channel.as_str());
+        if theirs != (who.tenant, who.subject.as_str(), channel) {
+            return Err(Disconnect::INVALID_TOKEN.into());
+        }
+        Ok(permit)
+    }
+
     /// Whom a token speaks for.
     async fn whom(&self, token: &str) -> Result<Renewed<Self>, Turned> {
         let who = self.authenticate(token).await.map_err(|problem| {
@@ -188,10 +276,9 @@ impl Api {
                 ErrorCode::INTERNAL.into()
             }
         })?;
-        let ttl = who
-            .expires_at
-            .map(|at| Duration::try_from(at.duration_since(self.now())).unwrap_or_default());
-        let info = serde_json::value::to_raw_value(&serde_json::json!({"role": who.role.word()}));
+        let ttl = who.expires_at.map(|at| self.left_until(at));
+        let info = SeenAs { role: who.role.word(), info: who.info.as_ref().and_then(raw) };
+        let info = serde_json::value::to_raw_value(&info);
         let bearer = Some(who.bearer());
         Ok(Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who })
     }

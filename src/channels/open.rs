@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::auth::Principal;
-use crate::domain::{DriverId, OrderId, Role, Status, StoreId, TenantId, Word as _};
+use crate::domain::{OrderId, Role, Status, StoreId, TenantId, Word as _};
 use crate::hub::{Ear, Filter, Seat, Topic};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::{ErrorReply, RawJson};
@@ -31,22 +31,23 @@ impl Channel {
     /// The same for a session.
     pub(super) fn opened(self, tenant: TenantId, filter: Option<Filter>) -> Opened<Api> {
         let ear = Ear { tenant, seat: self.seat, filter };
+        // Those who may ask who is there may hear who comes and goes.
+        let may_see = matches!(self.seat, Seat::OrderOps | Seat::OrderPlatform | Seat::Store);
         let attended = self.topics.iter().all(|topic| is_attended(*topic));
         Opened {
             ears: self.topics.iter().map(|topic| (*topic, ear.clone())).collect(),
             renamed: false,
             scope: self,
             is_seen: attended,
-            moves: Moves::Never,
+            moves: if may_see { Moves::IfAsked } else { Moves::Never },
             info: None,
-            by_connection: true,
-            ttl: None,
+            permitted: None,
         }
     }
 }
 
 /// The part of the log that a topic is.
-const fn scope(topic: Topic) -> Scope {
+pub(super) const fn scope(topic: Topic) -> Scope {
     match topic {
         Topic::Order(id) => Scope::Order(id),
         Topic::Store(id) => Scope::Store(id),
@@ -96,6 +97,17 @@ pub(super) fn channel(name: &str, principal: &Principal) -> Result<Channel, Erro
     }
 }
 
+/// What `name` stands for to a customer whose subscription token opens it, whatever orders the
+/// connection's names.
+pub(super) fn permitted(name: &str, principal: &Principal) -> Result<Channel, ErrorCode> {
+    let order = name.strip_prefix("order:").and_then(|text| text.parse::<OrderId>().ok());
+    match (order, principal.role) {
+        (Some(order), Role::Customer) => Ok(Channel::one(Topic::Order(order), Seat::OrderCustomer)),
+        // Others have their rights by what they are.
+        _ => channel(name, principal),
+    }
+}
+
 /// The personal feed of a store, a courier or a customer, which the server subscribes it to:
 /// what it could hear by itself, under one name. Dispatchers and platforms have none: theirs
 /// would be everything.
@@ -119,17 +131,15 @@ pub(super) fn personal(principal: &Principal) -> Option<(String, Opened<Api>)> {
 /// every order, store and courier; a store at its own door.
 pub(super) fn attended(name: &str, principal: &Principal) -> Result<Topic, ErrorCode> {
     let inside = matches!(principal.role, Role::Ops | Role::Platform);
-    let topic = if let Some(text) = name.strip_prefix("store:").filter(|_| inside) {
-        text.parse::<StoreId>().ok().map(Topic::Store)
-    } else if let Some(text) = name.strip_prefix("driver:").filter(|_| inside) {
-        text.parse::<DriverId>().ok().map(Topic::Driver)
-    } else {
-        let channel = channel(name, principal)?;
-        let own = inside || channel.seat == Seat::Store;
-        channel.topics.into_iter().next().filter(|_| own)
-    };
-    let topic = topic.ok_or(ErrorCode::PERMISSION_DENIED)?;
-    if is_attended(topic) { Ok(topic) } else { Err(ErrorCode::NOT_AVAILABLE) }
+    if let Some(topic) = Topic::find(name).filter(|_| inside) {
+        return Ok(topic);
+    }
+    let channel = channel(name, principal)?;
+    match channel.topics.first() {
+        Some(topic) if !is_attended(*topic) => Err(ErrorCode::NOT_AVAILABLE),
+        Some(topic) if channel.seat == Seat::Store => Ok(*topic),
+        _ => Err(ErrorCode::PERMISSION_DENIED),
+    }
 }
 
 /// A list, or one that stands for a list of one.
@@ -195,7 +205,7 @@ mod tests {
     fn principal(role: Role, subject: &str, orders: Vec<OrderId>) -> Principal {
         let (tenant, credential) = (TenantId::new(), CredentialId::new());
         let subject = subject.to_owned();
-        Principal { tenant, role, subject, orders, credential, expires_at: None }
+        Principal { tenant, role, subject, orders, info: None, credential, expires_at: None }
     }
 
     #[test]

@@ -1,27 +1,23 @@
 //! What a channel holds: its state at a position, what was missed since one, its past.
 
-use bytes::Bytes;
-use serde_json::{Value, json};
 use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::open::{self, Channel};
 use super::rpc;
-use crate::api::{Api, Problem};
+use crate::api::{Api, Problem, StateKey};
 use crate::auth::Principal;
-use crate::hub::{Filter, News as _, Publication, Seat};
+use crate::feed::Since;
+use crate::hub::{Ear, News as _, Publication, Seat, Topic};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::{Codec, ErrorReply, History, RawJson};
 use crate::session::{Found, Opened, Otherwise, Past, Reading, Start, Unread};
-use crate::store::{Error, Scope};
-use crate::view::{self, LogEvent, stamp};
-
-impl From<Error> for Unread {
-    fn from(error: Error) -> Self {
-        let cause = std::error::Error::source(&error);
-        tracing::warn!(%error, ?cause, "a channel could not be read");
-        Self::Failed
-    }
-}
+use crate::store::{Database, Error, Scope};
+use crate::view::{self, stamp};
 
 /// Reads for one who starts or comes again.
 pub(super) async fn read(
@@ -44,20 +40,53 @@ pub(super) async fn read(
                 Otherwise::State => true,
                 Otherwise::Now => false,
                 Otherwise::Refuse => {
-                    exists(api, who, channel).await?;
+                    for scope in &channel.scopes {
+                        exists(api, who, *scope).await?;
+                    }
                     return Err(Unread::Unrecoverable);
                 }
             }
         }
     };
     let epoch = api.database.epoch();
+    let floor = floor(api);
     if !wants_state {
-        let position = api.database.read_head().await?;
-        return Ok(Reading { epoch, position, found: Found::State(None) });
+        for ((topic, ear), scope) in opened.ears.iter().zip(&channel.scopes) {
+            if !is_known(api, topic, ear) {
+                exists(api, who, *scope).await?;
+            }
+        }
+        return Ok(Reading { epoch, position: floor, found: Found::State(None) });
     }
-    let filter = opened.ears.first().and_then(|(_topic, ear)| ear.filter.as_ref());
-    let (position, data) = snapshot(api, who, channel, filter).await?;
+    let filter = opened.ears.first().and_then(|(_topic, ear)| ear.filter.clone());
+    // Only a personal feed has several, and it has no state.
+    let scope = channel.scopes.first().copied().ok_or(Unread::Denied)?;
+    let key = (who.tenant, scope, channel.seat.audience(), filter);
+    let (database, asked) = (api.database.clone(), key.clone());
+    let (limit, now) = (api.config.socket.snapshot_orders, api.now());
+    let read = move || {
+        let (database, asked) = (database.clone(), asked.clone());
+        async move { state(&database, asked, limit, now).await }
+    };
+    let (position, data) = api.shared.state(&key, floor, read).await?;
     Ok(Reading { epoch, position, found: Found::State(Some(data)) })
+}
+
+/// The position up to which everything must be in what is read from here on: whatever the hub
+/// published before the listeners were in it, and whatever callers were told is committed.
+fn floor(api: &Api) -> u64 {
+    api.window.last().max(api.database.committed())
+}
+
+/// Waits until memory holds whatever callers were told is committed: the feed is about to read
+/// it. When it does not, the log is asked instead of memory.
+async fn caught_up(api: &Api) {
+    let committed = api.database.committed();
+    if api.window.last() < committed {
+        let patience = api.config.feed.poll_interval_ms.get();
+        let mut feed = api.feed.clone();
+        let _reached = timeout(patience, feed.wait_for(|state| state.cursor >= committed)).await;
+    }
 }
 
 /// A courier hears an order while it has it; whether it has, only the order says.
@@ -79,19 +108,21 @@ async fn may_still_see(api: &Api, who: &Principal, channel: &Channel) -> Result<
     Ok(())
 }
 
-/// Whether the orders of a channel are the tenant's. The channel's name alone opened it, and a
-/// snapshot is not always read.
-async fn exists(api: &Api, who: &Principal, channel: &Channel) -> Result<(), Unread> {
-    for scope in &channel.scopes {
-        if let Scope::Order(order) = *scope {
-            let found = api.database.find_order(who.tenant, order).await?;
-            found.ok_or(Unread::Denied)?;
-        }
-    }
-    Ok(())
+/// Whether there is what a channel is about, and is the tenant's. The channel's name alone opened
+/// it, and a state is not always read.
+pub(super) async fn exists(api: &Api, who: &Principal, scope: Scope) -> Result<(), Unread> {
+    let (database, tenant) = (&api.database, who.tenant);
+    let there = match scope {
+        Scope::Order(order) => database.find_order(tenant, order).await?.is_some(),
+        Scope::Store(store) => database.find_store(tenant, store).await?.is_some(),
+        Scope::Driver(driver) => database.find_driver(tenant, driver).await?.is_some(),
+        Scope::Tenant => true,
+    };
+    if there { Ok(()) } else { Err(Unread::Denied) }
 }
 
-/// All that was missed, unless some of it is not held any more or it is too much.
+/// All that was missed, unless some of it is not held any more or it is too much: from memory
+/// if it is not long ago, else by one read that others share.
 async fn missed(
     api: &Api,
     who: &Principal,
@@ -100,45 +131,68 @@ async fn missed(
     epoch: &str,
     codec: Codec,
 ) -> Result<Option<Reading>, Unread> {
-    let database = &api.database;
-    let known = database.epoch();
-    if !epoch.is_empty() && *epoch != *known {
-        return Ok(None);
-    }
-    let limit = api.config.socket.recovery_limit;
-    let mut all = Vec::new();
+    let limit = usize::try_from(api.config.socket.recovery_limit).unwrap_or(usize::MAX);
+    let floor = floor(api);
+    caught_up(api).await;
+    let mut all: Vec<Arc<Publication>> = Vec::new();
     // What all topics hold goes up to the reading that went the least far.
     let mut upto = u64::MAX;
-    for scope in &opened.scope.scopes {
-        // One more than is sent tells that there is more.
-        let asked = limit.saturating_add(1);
-        let missed = database.read_missed(who.tenant, *scope, after, asked).await?;
-        if after > missed.last || after + 1 < missed.oldest {
-            return Ok(None);
+    let mut known = api.database.epoch();
+    for ((topic, ear), scope) in opened.ears.iter().zip(&opened.scope.scopes) {
+        match api.window.since(epoch, topic, after, limit) {
+            Since::Whole { events, last, epoch } if last >= floor => {
+                upto = upto.min(last);
+                known = epoch;
+                if !is_known(api, topic, ear) {
+                    exists(api, who, *scope).await?;
+                }
+                all.extend(events);
+            }
+            Since::TooMany => return Ok(None),
+            // The log says; this process may be behind another, or be asked from long ago.
+            Since::Whole { .. } | Since::Older | Since::Ahead | Since::OtherLog => {
+                let database = &api.database;
+                if !epoch.is_empty() && *epoch != *database.epoch() {
+                    return Ok(None);
+                }
+                let page = api.shared.missed(api, who.tenant, *scope, after, floor).await?;
+                let page = page.as_ref().as_ref().map_err(Clone::clone)?;
+                if after > page.last || after + 1 < page.oldest {
+                    return Ok(None);
+                }
+                // The events themselves are the tenant's own; but the last may be the end.
+                if page.publications.last().is_none_or(|last| last.ends(topic, ear)) {
+                    exists(api, who, *scope).await?;
+                }
+                upto = upto.min(page.position);
+                all.extend(page.publications.iter().cloned());
+            }
         }
-        upto = upto.min(missed.position);
-        all.extend(missed.events);
     }
-    if all.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+    if all.len() > limit {
         return Ok(None);
     }
-    // The events themselves are the tenant's own.
-    if all.is_empty() {
-        exists(api, who, &opened.scope).await?;
-    }
-    all.retain(|event| event.position <= upto);
-    all.sort_by_key(|event| event.position);
-    let publications = encode(opened, codec, all.into_iter());
+    all.retain(|publication| publication.position() <= upto);
+    all.sort_by_key(|publication| publication.position());
+    let publications = encode(opened, codec, &all);
     Ok(Some(Reading { epoch: known, position: upto, found: Found::Missed(publications) }))
 }
 
+/// Whether memory tells that a topic is there and the tenant's: by its newest event, unless that
+/// is its end.
+fn is_known(api: &Api, topic: &Topic, ear: &Ear) -> bool {
+    match topic {
+        Topic::Order(_) | Topic::Store(_) | Topic::Driver(_) => {
+            let newest = api.window.newest(topic);
+            newest.is_some_and(|it| it.event().tenant == ear.tenant && !it.ends(topic, ear))
+        }
+        Topic::Dispatch(_) | Topic::Tenant(_) => true,
+    }
+}
+
 /// The publications of those events that the listeners of a channel hear.
-fn encode(
-    opened: &Opened<Api>,
-    codec: Codec,
-    events: impl Iterator<Item = LogEvent>,
-) -> Vec<Bytes> {
-    let heard = events.map(Publication::new).filter_map(|publication| {
+fn encode(opened: &Opened<Api>, codec: Codec, events: &[Arc<Publication>]) -> Vec<Bytes> {
+    let heard = events.iter().filter_map(|publication| {
         let mut topics = publication.topics();
         let (topic, ear) =
             opened.ears.iter().find(|(topic, _ear)| topics.any(|its| its == *topic))?;
@@ -146,19 +200,15 @@ fn encode(
     });
     heard.collect()
 }
-/// The feed's state, and the position it was read at.
-async fn snapshot(
-    api: &Api,
-    who: &Principal,
-    channel: &Channel,
-    filter: Option<&Filter>,
+
+/// A feed's state, and the position it was read at.
+async fn state(
+    database: &Database,
+    (tenant, scope, audience, filter): StateKey,
+    limit: u32,
+    now: Timestamp,
 ) -> Result<(u64, Arc<RawJson>), Unread> {
-    let database = &api.database;
-    let tenant = who.tenant;
-    let audience = channel.seat.audience();
-    let limit = api.config.socket.snapshot_orders;
-    // Only a personal feed has several, and it has no snapshot.
-    let scope = channel.scopes.first().copied().ok_or(Unread::Denied)?;
+    let filter = filter.as_ref();
     let open = database
         .list_open_orders(
             tenant,
@@ -169,7 +219,7 @@ async fn snapshot(
         )
         .await?;
     let orders: Vec<Value> = open.orders.iter().map(|sheet| view::order(sheet, audience)).collect();
-    let mut data = json!({"at": stamp(api.now())});
+    let mut data = json!({"at": stamp(now)});
     let mut put = |key: &str, value: Value| {
         if let Some(members) = data.as_object_mut() {
             members.insert(key.to_owned(), value);
@@ -250,6 +300,7 @@ pub(super) async fn history(
         events.reverse();
     }
     events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let publications = encode(&channel, codec, events.into_iter());
+    let events: Vec<_> = events.into_iter().map(Publication::new).map(Arc::new).collect();
+    let publications = encode(&channel, codec, &events);
     Ok(Past { epoch, offset, publications })
 }

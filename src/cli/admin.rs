@@ -90,7 +90,11 @@ async fn make(
     token: &Token,
 ) -> anyhow::Result<String> {
     let role = match token.kind {
-        Kind::ApiKey => return make_api_key(database, tenant, &token.subject).await,
+        Kind::ApiKey => {
+            let (id, key) = make_api_key(database, tenant, &token.subject).await?;
+            note(&format!("id {id}"));
+            return Ok(key);
+        }
         Kind::Platform => Role::Platform,
         Kind::Ops => Role::Ops,
         Kind::Store => Role::Store,
@@ -99,24 +103,32 @@ async fn make(
     };
     let orders = token.orders.iter().map(|order| order.parse().context("reading --order"));
     let orders = orders.collect::<anyhow::Result<Vec<_>>>()?;
+    let most = config.auth.token_ttl_max_s.secs();
+    if token.ttl_s > most {
+        // A revocation is remembered only as long as a token may live.
+        bail!("--ttl-s must be at most {most} (auth.token_ttl_max_s)");
+    }
     let now = auth::now();
     let expires_at = now + Duration::from_secs(token.ttl_s);
-    let grant = Grant { tenant, role, subject: token.subject.clone(), orders, expires_at };
-    let keys = Keys::new(&config.auth.secret.0);
+    let grant =
+        Grant { tenant, role, subject: token.subject.clone(), orders, info: None, expires_at };
+    let keys = Keys::configured(&config.auth);
     let issued = keys.issue(&grant, now)?;
     // What we would not accept ourselves is not handed out.
-    if keys.verify(&issued, now).is_err() {
+    let Ok(principal) = keys.verify(&issued, now) else {
         bail!("--subject must be the id of a store or courier, and a customer needs --order");
-    }
+    };
+    note(&format!("id {}", principal.credential));
     Ok(issued)
 }
 
-/// Makes an API key of a tenant; only its hash is kept.
+/// Makes an API key of a tenant, of which only the hash is kept; the id it is revoked by, and
+/// the key.
 pub(super) async fn make_api_key(
     database: &Database,
     tenant: TenantId,
     subject: &str,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<(CredentialId, String)> {
     let (key, hash) = auth::new_api_key();
     let credential = Credential {
         id: CredentialId::new(),
@@ -125,7 +137,7 @@ pub(super) async fn make_api_key(
         subject: subject.to_owned(),
     };
     database.insert_credential(&credential, &hash).await?;
-    Ok(key)
+    Ok((credential.id, key))
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]

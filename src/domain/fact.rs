@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::actor::Actor;
-use super::id::DriverId;
+use super::id::{CredentialId, DriverId};
 use super::order::{Duty, Proof, Reason, Window};
 use super::status::Status;
 
@@ -119,6 +119,14 @@ pub enum Fact {
     StorePaused {
         until: Option<Timestamp>,
     },
+    /// About a store, as all that follow about no order. It is there no longer.
+    StoreDeleted,
+    /// About a courier, who is there no longer, and on duty neither.
+    DriverDeleted,
+    /// A token or API key that speaks for nobody any more.
+    TokenRevoked {
+        token: CredentialId,
+    },
 }
 
 impl Fact {
@@ -150,6 +158,9 @@ impl Fact {
             Self::CourierAtDoor => "courier.at_door",
             Self::DriverDuty { .. } => "driver.duty",
             Self::StorePaused { .. } => "store.paused",
+            Self::StoreDeleted => "store.deleted",
+            Self::DriverDeleted => "driver.deleted",
+            Self::TokenRevoked { .. } => "token.revoked",
         }
     }
 }

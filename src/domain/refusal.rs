@@ -39,6 +39,8 @@ pub enum Refusal {
     ExternalIdConflict,
     /// The Idempotency-Key was used for another request.
     IdempotencyKeyReused,
+    /// A store or courier that still has open orders is not deleted.
+    HasOpenOrders,
     /// The order, store or courier is not the tenant's, or not the actor's.
     NotFound,
 }

@@ -3,22 +3,31 @@
 //! It owns the cursor and a connection of its own. Notifications only wake it; they may come
 //! late, merged or not at all, and nothing but latency depends on them: it polls as well.
 //!
+//! What it publishes it first puts into the [`Window`], which all threads share. Both are in log
+//! order, the window ahead of the hubs: so one who listens, and then reads the window up to its
+//! `last`, hears the rest.
+//!
 //! Absent on purpose: it never writes, never sees a session, never skips a position. When the
 //! log cannot be read it publishes nothing, and readiness fails.
 
 mod backoff;
+mod revoked;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config;
 use crate::hub::{Hubs, Message, Publication};
 use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
+use crate::view::LogEvent;
 use backoff::Backoff;
+pub use revoked::Revoked;
+pub use window::{Placed, Since, Window};
 
 /// Where the feed stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +43,8 @@ pub struct FeedState {
 pub struct Feed {
     listening: Listening,
     hubs: Hubs<Publication>,
+    window: Arc<Window>,
+    revoked: Arc<Revoked>,
     settings: config::Feed,
     /// Pause between ending two groups of sessions.
     close_pace: Duration,
@@ -44,16 +55,25 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed and the place where its state can be watched.
+    /// A feed and the place where its state can be watched. It keeps `revoked` current.
     pub fn new(
         listening: Listening,
         hubs: Hubs<Publication>,
+        revoked: Arc<Revoked>,
         settings: config::Feed,
         close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
         let (state, watched) = watch::channel(FeedState::default());
-        let feed = Self { listening, hubs, settings, close_pace, state, epoch: None, cursor: 0 };
+        let window = Arc::new(Window::new(settings.window_len));
+        let (epoch, cursor) = (None, 0);
+        let feed =
+            Self { listening, hubs, window, revoked, settings, close_pace, state, epoch, cursor };
         (feed, watched)
+    }
+
+    /// The newest events, as the feed keeps them.
+    pub const fn window(&self) -> &Arc<Window> {
+        &self.window
     }
 
     /// Runs for the life of the process: connects, publishes, and connects again with back-off
@@ -90,10 +110,23 @@ impl Feed {
         let (epoch, last) = self.listening.connect().await?;
         match &self.epoch {
             // Nobody has heard anything yet: what was committed before is in snapshots.
-            None => self.cursor = last,
+            None => {
+                self.load_revoked().await?;
+                self.preload(&epoch, last).await;
+                self.listening.tell_epoch(&epoch);
+                self.cursor = last;
+            }
             Some(known) if *known == epoch && last >= self.cursor => self.drain().await?,
             Some(known) => {
                 tracing::error!(%known, %epoch, last, cursor = self.cursor, "the log was replaced");
+                // In this order. Whoever was answered from the old log was so before the window
+                // was cleared, so its session is one of those that end. Whoever comes after the
+                // end of these finds the new epoch everywhere. In between the window and the
+                // database may differ about it; the window says which its events are of.
+                self.window.clear(&epoch, last);
+                self.listening.tell_epoch(&epoch);
+                // Before the sessions come again, and judged by what this log says.
+                self.load_revoked().await?;
                 self.hubs
                     .send(&Message::EndAll {
                         why: Disconnect::STATE_INVALIDATED,
@@ -107,6 +140,69 @@ impl Feed {
         self.state.send_replace(FeedState { up: true, cursor: self.cursor });
         tracing::info!(cursor = self.cursor, "the feed is up");
         Ok(())
+    }
+
+    /// Fills the window with the newest events up to `last`, so that those who come back to a new
+    /// process are answered from memory. What cannot be read in time is done without.
+    async fn preload(&self, epoch: &Arc<str>, last: u64) {
+        let until = Instant::now() + self.settings.preload_timeout_ms.get();
+        let window_len = u64::try_from(self.settings.window_len).unwrap_or(u64::MAX);
+        let oldest = last.saturating_sub(window_len);
+        // From the newest page backwards: however far this gets, it holds together.
+        let mut pages = Vec::new();
+        let mut after = last;
+        while after > oldest {
+            let upto = after;
+            after = upto.saturating_sub(self.settings.page_len.into()).max(oldest);
+            let limit = u32::try_from(upto - after).unwrap_or(u32::MAX);
+            match timeout_at(until, self.listening.read_events(after, limit)).await {
+                Ok(Ok(mut page)) => {
+                    // Where something is missing, the page goes on beyond its end.
+                    page.retain(|event| event.position <= upto);
+                    let whole = page.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+                    pages.push(publications(page));
+                    if !whole {
+                        break;
+                    }
+                }
+                Ok(Err(error)) => {
+                    let cause = std::error::Error::source(&error);
+                    tracing::warn!(%error, ?cause, "the newest events could not be read again");
+                    break;
+                }
+                Err(_late) => {
+                    tracing::warn!("reading the newest events again takes too long");
+                    break;
+                }
+            }
+        }
+        self.window.clear(epoch, after);
+        for page in pages.iter().rev() {
+            self.window.append(page);
+        }
+        // Nothing was read, or not up to where publishing goes on.
+        if self.window.last() != last {
+            self.window.clear(epoch, last);
+        }
+        tracing::debug!(first = self.window.first(), last, "the window is filled");
+    }
+
+    /// Adds all that the table holds. After the position that is gone on from was read, so that
+    /// what is revoked meanwhile is in the table, or comes with the log, or both. What was
+    /// revoked once stays so, even if a log that took the place of ours knows nothing of it.
+    async fn load_revoked(&self) -> Result<(), Error> {
+        let limit = self.settings.page_len;
+        let mut after = None;
+        loop {
+            let page = self.listening.read_revoked(after, limit).await?;
+            for one in &page {
+                self.revoked.load(one);
+            }
+            after = page.last().copied();
+            if page.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                return Ok(());
+            }
+        }
     }
 
     /// Publishes until the connection is lost.
@@ -135,14 +231,18 @@ impl Feed {
         loop {
             let page = self.listening.read_events(self.cursor, self.settings.page_len).await?;
             let full = page.len() >= usize::try_from(self.settings.page_len).unwrap_or(usize::MAX);
-            if let (Some(first), Some(last)) = (page.first(), page.last()) {
-                if first.position != self.cursor + 1 {
+            if let Some(last) = page.last() {
+                let expected = self.cursor + 1..;
+                let gap = page.iter().zip(expected).find(|(event, next)| event.position != *next);
+                let gap = gap.map(|(event, _next)| event.position);
+                self.cursor = last.position;
+                let publications = publications(page);
+                // Before the hubs hear of it, and before anyone is sent away: see the head.
+                self.window.append(&publications);
+                if let Some(first) = gap {
                     // Positions are gapless: what lay between was dropped before we read it.
-                    tracing::error!(
-                        cursor = self.cursor,
-                        first = first.position,
-                        "the log has a gap"
-                    );
+                    tracing::error!(first, "the log has a gap");
+                    self.load_revoked().await?;
                     self.hubs
                         .send(&Message::EndAll {
                             why: Disconnect::INSUFFICIENT_STATE,
@@ -150,9 +250,12 @@ impl Feed {
                         })
                         .await;
                 }
-                self.cursor = last.position;
-                let publications: Arc<[_]> =
-                    page.into_iter().map(|event| Arc::new(Publication::new(event))).collect();
+                // Before anyone hears of it: whoever comes again then is refused.
+                for publication in publications.iter() {
+                    if let Some((tenant, id)) = publication.revoked() {
+                        self.revoked.add(tenant, id, publication.event().recorded_at);
+                    }
+                }
                 self.hubs.send(&Message::Publish(publications)).await;
                 self.state.send_modify(|state| state.cursor = self.cursor);
             }
@@ -161,4 +264,8 @@ impl Feed {
             }
         }
     }
+}
+
+fn publications(page: Vec<LogEvent>) -> Arc<[Arc<Publication>]> {
+    page.into_iter().map(|event| Arc::new(Publication::new(event))).collect()
 }

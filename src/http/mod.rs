@@ -50,7 +50,8 @@ pub fn configure(services: &mut ServiceConfig) {
         .service(
             web::resource("/v1/stores/{store}")
                 .route(web::get().to(parties::get_store))
-                .route(web::patch().to(parties::patch_store)),
+                .route(web::patch().to(parties::patch_store))
+                .route(web::delete().to(parties::delete_store)),
         )
         .service(web::resource("/v1/stores/{store}/pause").route(web::put().to(parties::pause)))
         .service(
@@ -65,8 +66,12 @@ pub fn configure(services: &mut ServiceConfig) {
         .service(
             web::resource("/v1/drivers/{driver}")
                 .route(web::get().to(parties::get_driver))
-                .route(web::patch().to(parties::patch_driver)),
+                .route(web::patch().to(parties::patch_driver))
+                .route(web::delete().to(parties::delete_driver)),
         )
         .service(web::resource("/v1/drivers/{driver}/duty").route(web::put().to(parties::duty)))
-        .service(web::resource("/v1/tokens").route(web::post().to(parties::issue_token)));
+        .service(web::resource("/v1/tokens").route(web::post().to(parties::issue_token)))
+        .service(
+            web::resource("/v1/tokens/{token}").route(web::delete().to(parties::revoke_token)),
+        );
 }

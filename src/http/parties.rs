@@ -19,6 +19,10 @@ fn respond_made((body, created): &(Value, bool)) -> HttpResponse {
     if *created { HttpResponse::Created().json(body) } else { respond(body) }
 }
 
+fn respond_ended() -> HttpResponse {
+    HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
+}
+
 pub(super) async fn create_store(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
     Ok(respond_made(&api.put_store(&caller.0, None, read_body(&body)?).await?))
 }
@@ -108,4 +112,31 @@ pub(super) async fn duty(
 pub(super) async fn issue_token(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
     let token = api.issue_token(&caller.0, read_body(&body)?).await?;
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(token))
+}
+
+pub(super) async fn revoke_token(
+    api: web::Data<Api>,
+    caller: Caller,
+    path: Path<String>,
+) -> Answer {
+    api.revoke_token(&caller.0, &path).await?;
+    Ok(respond_ended())
+}
+
+pub(super) async fn delete_store(
+    api: web::Data<Api>,
+    caller: Caller,
+    path: Path<String>,
+) -> Answer {
+    api.delete_store(&caller.0, &path).await?;
+    Ok(respond_ended())
+}
+
+pub(super) async fn delete_driver(
+    api: web::Data<Api>,
+    caller: Caller,
+    path: Path<String>,
+) -> Answer {
+    api.delete_driver(&caller.0, &path).await?;
+    Ok(respond_ended())
 }

@@ -30,7 +30,8 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::DriverAtCapacity
         | ProblemCode::DriverOffDuty
         | ProblemCode::ExternalIdConflict
-        | ProblemCode::IdempotencyKeyReused => StatusCode::CONFLICT,
+        | ProblemCode::IdempotencyKeyReused
+        | ProblemCode::HasOpenOrders => StatusCode::CONFLICT,
         ProblemCode::CursorTooOld => StatusCode::GONE,
         ProblemCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::Validation

@@ -1,6 +1,6 @@
 //! One topic of one subscription of one session.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::mailbox::Mailbox;
-use super::news::News;
+use super::news::{Bearer, News};
 use crate::frame::message_frame;
 use crate::protocol::code::Unsubscribed;
 use crate::protocol::{Codec, Push};
@@ -23,7 +23,7 @@ enum State<N> {
     Ended,
 }
 
-/// More was published while reading than may be held.
+/// More was published while reading than may be held, or the right to hear it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflowed;
 
@@ -40,6 +40,7 @@ pub struct Listener<N: News> {
     mailbox: Rc<Mailbox>,
     /// Publications that may be held.
     hold_max: usize,
+    bearer: Cell<Option<Bearer>>,
     /// Rung when its right has ended.
     ended: Rc<Notify>,
     state: RefCell<State<N>>,
@@ -62,6 +63,8 @@ pub struct Listening<N: News> {
     pub mailbox: Rc<Mailbox>,
     /// Publications that may be held while something is read.
     pub hold_max: usize,
+    /// The credential of its own with which its right ends.
+    pub bearer: Option<Bearer>,
     /// Rung when its right has ended.
     pub ended: Rc<Notify>,
 }
@@ -69,10 +72,31 @@ pub struct Listening<N: News> {
 impl<N: News> Listener<N> {
     /// A listener that holds back what it hears.
     pub fn new(listening: Listening<N>) -> Rc<Self> {
-        let Listening { topic, ear, channel, renamed, hears_moves, mailbox, hold_max, ended } =
-            listening;
+        let Listening {
+            topic,
+            ear,
+            channel,
+            renamed,
+            hears_moves,
+            mailbox,
+            hold_max,
+            bearer,
+            ended,
+        } = listening;
         let state = RefCell::new(State::Holding { held: Vec::new(), overflowed: false });
-        Rc::new(Self { topic, ear, channel, renamed, hears_moves, mailbox, hold_max, ended, state })
+        let bearer = Cell::new(bearer);
+        Rc::new(Self {
+            topic,
+            ear,
+            channel,
+            renamed,
+            hears_moves,
+            mailbox,
+            hold_max,
+            bearer,
+            ended,
+            state,
+        })
     }
 
     /// What it listens to.
@@ -147,6 +171,25 @@ impl<N: News> Listener<N> {
         if ends { self.mailbox.push(self.farewell()) || pushed } else { pushed }
     }
 
+    /// Stands on another credential from now on.
+    pub fn stand_on(&self, bearer: Option<Bearer>) {
+        self.bearer.set(bearer);
+    }
+
+    /// Ends with the credential it stands on; false when it stands on another. One that is not
+    /// live yet ends without a word: it has not been answered.
+    pub(super) fn end_with(&self, bearer: Bearer) -> bool {
+        if self.bearer.get() != Some(bearer) {
+            return false;
+        }
+        let before = self.state.replace(State::Ended);
+        self.ended.notify_one();
+        if matches!(before, State::Live { .. }) {
+            self.mailbox.push(self.farewell());
+        }
+        true
+    }
+
     /// Goes live after a reading at `position`, and returns the positions and frames of what was
     /// held back and came after it, in order. They must reach the mailbox after the reply and before
     /// anything else is awaited.
@@ -155,6 +198,9 @@ impl<N: News> Listener<N> {
         let mut last = position;
         let mut frames = Vec::new();
         let mut ended = false;
+        if matches!(&*state, State::Ended) {
+            return Err(Overflowed);
+        }
         if let State::Holding { held, overflowed } = &*state {
             if *overflowed {
                 return Err(Overflowed);

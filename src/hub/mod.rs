@@ -101,13 +101,6 @@ impl<N: News> Hubs<N> {
         }
     }
 
-    /// Tells every worker who comes and goes, until nobody can any more.
-    pub async fn tell_moves(self, mut moves: mpsc::Receiver<Move<N::Topic>>) {
-        while let Some(moved) = moves.recv().await {
-            self.send(&Message::Moved(moved)).await;
-        }
-    }
-
     /// A new worker's hub and its queue of messages.
     pub fn join(&self, queue_len: usize) -> (Rc<Hub<N>>, mpsc::Receiver<Message<N>>) {
         let (sender, receiver) = mpsc::channel(queue_len);
@@ -207,6 +200,16 @@ impl<N: News> Hub<N> {
             }
         }
         if let Some(bearer) = news.revokes() {
+            topics.retain(|_topic, listeners| {
+                listeners.retain(|listener| {
+                    let ends = listener.end_with(bearer);
+                    if ends {
+                        self.touch(listener.mailbox());
+                    }
+                    !ends
+                });
+                !listeners.is_empty()
+            });
             for mailbox in self.sessions() {
                 if mailbox.bearer() == Some(bearer) {
                     mailbox.end(Disconnect::INVALID_TOKEN);

@@ -39,5 +39,6 @@ pub trait News: fmt::Debug + Send + Sync + 'static {
     fn revokes(&self) -> Option<Bearer>;
 }
 
-/// A credential that connections stand on, as far as the hub must tell two apart.
-pub type Bearer = u128;
+/// A credential that connections stand on, as far as the hub must tell two apart: whose, and
+/// which.
+pub type Bearer = [u128; 2];

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::news::{Bearer, News};
 use super::topic::{Seat, Topic};
-use crate::domain::{Status, StoreId, TenantId};
+use crate::auth::bearer;
+use crate::domain::{CredentialId, Status, StoreId, TenantId};
 use crate::frame::message_frame;
 use crate::protocol::Codec;
 use crate::view::LogEvent;
@@ -85,9 +86,38 @@ impl Publication {
             (Topic::Driver(driver), Seat::Driver) if self.event.driver != Some(driver) => {
                 Seat::FormerDriver
             }
+            // Nothing names the courier of this seat; whoever loses the order hears only that.
+            // A seat of its own: the frame names the channel, which is not the courier's.
             (Topic::Order(_), Seat::OrderDriver) if self.is_lost() => Seat::OrderFormerDriver,
             _ => seat,
         }
+    }
+
+    /// Whether the right of a listener of `seat` to `topic` ends with this event, of which it
+    /// still hears. A revoked token ends the right to everything: see [`Self::revoked`].
+    fn ends_for(&self, topic: Topic, seat: Seat) -> bool {
+        let event = &self.event;
+        match (topic, seat) {
+            (Topic::Store(store), _) => event.kind == "store.deleted" && event.store == Some(store),
+            (Topic::Driver(driver), _) => {
+                event.kind == "driver.deleted" && event.driver == Some(driver)
+            }
+            (Topic::Order(order), Seat::OrderDriver) => {
+                let lost = matches!(event.kind.as_str(), "courier.changed" | "courier.unassigned");
+                let over = event.status.is_some_and(Status::is_terminal);
+                event.order == Some(order) && (lost || event.prior_driver.is_some() || over)
+            }
+            (Topic::Order(_) | Topic::Dispatch(_) | Topic::Tenant(_), _) => false,
+        }
+    }
+
+    /// Which token or API key of which tenant speaks for nobody any more from this event on.
+    pub fn revoked(&self) -> Option<(TenantId, CredentialId)> {
+        if self.event.kind != "token.revoked" {
+            return None;
+        }
+        let token = self.event.data.get("token")?.as_str()?;
+        Some((self.event.tenant, token.parse().ok()?))
     }
 
     fn encoded(&self, topic: Topic, seat: Seat, codec: Codec) -> Option<&Encoded> {
@@ -144,11 +174,181 @@ impl News for Publication {
         Some(encoded.frame.slice(encoded.from..encoded.to))
     }
 
-    fn ends(&self, _topic: &Topic, _ear: &Ear) -> bool {
-        false
+    fn ends(&self, topic: &Topic, ear: &Ear) -> bool {
+        self.ends_for(*topic, ear.seat)
     }
 
     fn revokes(&self) -> Option<Bearer> {
-        None
+        let (tenant, credential) = self.revoked()?;
+        Some(bearer(tenant, credential))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::{Actor, DriverId, EventId, OrderId, StoreId, Word as _};
+
+    const SEATS: [Seat; Seat::COUNT] = [
+        Seat::OrderCustomer,
+        Seat::OrderDriver,
+        Seat::OrderFormerDriver,
+        Seat::OrderOps,
+        Seat::OrderPlatform,
+        Seat::Store,
+        Seat::Driver,
+        Seat::FormerDriver,
+        Seat::Dispatch,
+        Seat::Tenant,
+    ];
+
+    fn event(kind: &str) -> LogEvent {
+        LogEvent {
+            position: 7,
+            id: EventId::new(),
+            tenant: TenantId::new(),
+            store: None,
+            order: None,
+            driver: None,
+            prior_driver: None,
+            n: None,
+            kind: kind.to_owned(),
+            by: Actor::system(),
+            was: None,
+            status: None,
+            occurred_at: Timestamp::UNIX_EPOCH,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            data: json!({}),
+        }
+    }
+
+    /// An event of an order that `driver` has after it, and `prior` had before it.
+    fn of_order(
+        kind: &str,
+        order: OrderId,
+        status: Status,
+        driver: Option<DriverId>,
+        prior_driver: Option<DriverId>,
+    ) -> Publication {
+        let (order, status, was) = (Some(order), Some(status), Some(Status::Ready));
+        let n = Some(4);
+        Publication::new(LogEvent { order, driver, prior_driver, n, was, status, ..event(kind) })
+    }
+
+    /// The seats of `topic` whose right ends.
+    fn ended(publication: &Publication, topic: Topic) -> Vec<Seat> {
+        SEATS.into_iter().filter(|seat| publication.ends_for(topic, *seat)).collect()
+    }
+
+    #[test]
+    fn each_seat_has_frames_of_its_own() {
+        let places: Vec<usize> = SEATS.iter().map(|seat| *seat as usize).collect();
+        assert_eq!(places, (0..Seat::COUNT).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_stores_right_to_its_channel_ends_with_the_store_and_with_nothing_else() {
+        let store = StoreId::new();
+        let about = |kind| Publication::new(LogEvent { store: Some(store), ..event(kind) });
+        assert_eq!(ended(&about("store.deleted"), Topic::Store(store)), SEATS);
+        assert_eq!(ended(&about("store.deleted"), Topic::Store(StoreId::new())), []);
+        for kind in ["store.paused", "order.delivered", "driver.deleted", "token.revoked"] {
+            assert_eq!(ended(&about(kind), Topic::Store(store)), [], "{kind}");
+        }
+        let publication = about("store.deleted");
+        let tenant = publication.event().tenant;
+        for topic in [Topic::Dispatch(tenant), Topic::Tenant(tenant), Topic::Order(OrderId::new())]
+        {
+            assert_eq!(ended(&publication, topic), [], "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_couriers_right_to_its_channel_ends_with_the_courier_and_with_no_order() {
+        let driver = DriverId::new();
+        let about = |kind| Publication::new(LogEvent { driver: Some(driver), ..event(kind) });
+        assert_eq!(ended(&about("driver.deleted"), Topic::Driver(driver)), SEATS);
+        assert_eq!(ended(&about("driver.deleted"), Topic::Driver(DriverId::new())), []);
+        assert_eq!(ended(&about("driver.duty"), Topic::Driver(driver)), []);
+        let order = OrderId::new();
+        let (new, old) = (Some(DriverId::new()), Some(driver));
+        let changed = of_order("courier.changed", order, Status::Ready, new, old);
+        assert_eq!(ended(&changed, Topic::Driver(driver)), []);
+    }
+
+    #[test]
+    fn a_couriers_right_to_an_order_ends_when_it_is_lost_or_over() {
+        let (order, mine, other) = (OrderId::new(), Some(DriverId::new()), Some(DriverId::new()));
+        let courier: &[Seat] = &[Seat::OrderDriver];
+        for (kind, status, driver, prior, ends) in [
+            ("courier.assigned", Status::Ready, mine, None, false),
+            ("courier.at_store", Status::Ready, mine, None, false),
+            ("order.picked_up", Status::PickedUp, mine, None, false),
+            ("order.updated", Status::PickedUp, mine, None, false),
+            ("order.returning", Status::Returning, mine, None, false),
+            ("courier.changed", Status::Ready, other, mine, true),
+            ("courier.unassigned", Status::Ready, None, mine, true),
+            ("order.delivered", Status::Delivered, mine, None, true),
+            ("order.cancelled", Status::Cancelled, mine, None, true),
+            ("order.failed", Status::Failed, mine, None, true),
+            ("order.returned", Status::Returned, mine, None, true),
+        ] {
+            let wanted: &[Seat] = if ends { courier } else { &[] };
+            let publication = of_order(kind, order, status, driver, prior);
+            assert_eq!(ended(&publication, Topic::Order(order)), wanted, "{kind}");
+            assert_eq!(ended(&publication, Topic::Order(OrderId::new())), [], "{kind}");
+        }
+        for status in Status::ALL {
+            let publication = of_order("order.updated", order, *status, mine, None);
+            let over = publication.ends_for(Topic::Order(order), Seat::OrderDriver);
+            assert_eq!(over, status.is_terminal(), "{}", status.word());
+        }
+    }
+
+    #[test]
+    fn a_courier_who_loses_the_order_hears_that_and_no_more() {
+        let (order, mine, other) = (OrderId::new(), Some(DriverId::new()), Some(DriverId::new()));
+        let heard_at = |kind, driver, prior| {
+            let publication = of_order(kind, order, Status::Ready, driver, prior);
+            publication.seat_for(Topic::Order(order), Seat::OrderDriver)
+        };
+        assert_eq!(heard_at("courier.changed", other, mine), Seat::OrderFormerDriver);
+        assert_eq!(heard_at("courier.unassigned", None, mine), Seat::OrderFormerDriver);
+        assert_eq!(heard_at("courier.at_store", mine, None), Seat::OrderDriver);
+        assert_eq!(heard_at("courier.changed", mine, mine), Seat::OrderDriver);
+        // Others hear it where they sit.
+        let publication = of_order("courier.changed", order, Status::Ready, other, mine);
+        for seat in SEATS.into_iter().filter(|seat| *seat != Seat::OrderDriver) {
+            assert_eq!(publication.seat_for(Topic::Order(order), seat), seat);
+        }
+    }
+
+    #[test]
+    fn the_loss_of_an_order_is_told_on_each_channel_under_its_own_name() {
+        let (order, mine) = (OrderId::new(), DriverId::new());
+        let lost = of_order("courier.unassigned", order, Status::Ready, None, Some(mine));
+        let topics =
+            [(Topic::Driver(mine), Seat::Driver), (Topic::Order(order), Seat::OrderDriver)];
+        for (topic, seat) in topics.into_iter().chain(topics) {
+            let frame = lost.encoded(topic, seat, Codec::Json).unwrap().frame.clone();
+            let text = String::from_utf8_lossy(&frame).into_owned();
+            assert!(text.contains(&format!("\"{topic}\"")), "{topic}: {text}");
+        }
+    }
+
+    #[test]
+    fn only_a_revocation_revokes_and_only_what_it_names() {
+        let token = CredentialId::new();
+        let about = |kind, data: Value| Publication::new(LogEvent { data, ..event(kind) });
+        let named = json!({"token": token.to_string()});
+        let publication = about("token.revoked", named.clone());
+        assert_eq!(publication.revoked(), Some((publication.event().tenant, token)));
+        assert_eq!(about("order.updated", named).revoked(), None);
+        for data in [json!({}), json!({"token": 7}), json!({"token": "or_x"}), Value::Null] {
+            assert_eq!(about("token.revoked", data).revoked(), None);
+        }
     }
 }

@@ -20,6 +20,19 @@ pub enum Topic {
     Tenant(TenantId),
 }
 
+impl Topic {
+    /// The order, store or courier that a channel of this name is of.
+    pub fn find(name: &str) -> Option<Self> {
+        let (kind, id) = name.split_once(':')?;
+        match kind {
+            "order" => id.parse().ok().map(Self::Order),
+            "store" => id.parse().ok().map(Self::Store),
+            "driver" => id.parse().ok().map(Self::Driver),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Topic {
     /// The channel's name on the wire.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

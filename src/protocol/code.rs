@@ -112,6 +112,8 @@ pub mod problem {
         IDEMPOTENCY_KEY_REUSED = lasting(1415, "idempotency_key_reused");
         /// The offer was answered or ended before.
         OFFER_CLOSED = lasting(1416, "offer_closed");
+        /// A store or courier with open orders cannot be deleted.
+        HAS_OPEN_ORDERS = lasting(1417, "has_open_orders");
         /// The hand-over needs a proof that is missing.
         PROOF_REQUIRED = lasting(1422, "proof_required");
         /// The PIN is wrong.

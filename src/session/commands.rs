@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::source::Known;
-use super::{Asker, Phase, Renewed, Session, Source, Turned, VERSION};
+use super::{Asker, Permitted, Phase, Renewed, Session, Source, Turned, VERSION};
 use crate::hub::Member;
 use crate::protocol::code::{Disconnect, ErrorCode, Unsubscribed};
 use crate::protocol::{Command, Connect, ConnectResult, ErrorReply, History, Push, Reply, Request};
@@ -111,16 +111,20 @@ impl<S: Source> Session<S> {
     }
 
     /// Takes note of who this is.
-    pub(super) fn know(&self, renewed: Renewed<S>) -> (Known<S>, Arc<Member>) {
+    pub(super) fn know(&self, renewed: Renewed<S>) -> Result<(Known<S>, Arc<Member>), Disconnect> {
         let Renewed { who, user, info, ttl, bearer } = renewed;
         self.expires.set(self.end_of(ttl));
         self.mailbox.bear(bearer);
+        // The hub may have heard of its end before it knew that this session stands on it.
+        if bearer.is_some_and(|bearer| self.source.is_revoked(bearer)) {
+            return Err(Disconnect::INVALID_TOKEN);
+        }
         let member = Member { client: self.client.clone(), user, conn_info: info, chan_info: None };
         let (who, member) = (Rc::new(who), Arc::new(member));
         let phase = Phase::Open { who: Rc::clone(&who), member: Arc::clone(&member) };
         self.phase.replace(phase);
         self.rearmed.notify_one();
-        (who, member)
+        Ok((who, member))
     }
 
     async fn perform(
@@ -160,7 +164,7 @@ impl<S: Source> Session<S> {
             Request::Refresh { token } => self.refresh(id, &token, who).await?,
             Request::Publish { channel, data } => {
                 named(&channel)?;
-                match self.source.publish(who, member, &channel, data.as_deref()).await {
+                match self.source.say(who, member, &channel, data.as_deref()).await {
                     Ok(()) => self.reply(id, &Reply::Publish),
                     Err(error) => self.refuse(id, error),
                 }
@@ -228,7 +232,7 @@ impl<S: Source> Session<S> {
         match timeout(patience, self.source.renew(who, token)).await.unwrap_or(late) {
             Ok(renewed) => {
                 let ttl = renewed.ttl;
-                let (who, _member) = self.know(renewed);
+                let (who, _member) = self.know(renewed)?;
                 self.reply(id, &Reply::Refresh { client: &self.client, version: VERSION, ttl });
                 self.end_closed(&who);
                 Ok(())
@@ -260,18 +264,36 @@ impl<S: Source> Session<S> {
         channel: &str,
         token: &str,
     ) -> Result<(), Disconnect> {
-        if !self.is_subscribed(channel) {
-            self.refuse(id, ErrorCode::PERMISSION_DENIED);
-            return Ok(());
+        let by_connection = {
+            let subscriptions = self.subscriptions.borrow();
+            let standing = subscriptions.get(channel).filter(|it| !it.has_ended());
+            standing.map(|it| it.by_connection)
+        };
+        match by_connection {
+            None => {
+                self.refuse(id, ErrorCode::PERMISSION_DENIED);
+                return Ok(());
+            }
+            // It has no token of its own that could end.
+            Some(true) => {
+                self.reply(id, &Reply::SubRefresh { ttl: None });
+                return Ok(());
+            }
+            Some(false) => {}
         }
         let patience = self.source.settings().reply_timeout_ms.get();
         let late = Err(ErrorCode::INTERNAL.into());
         let asker = Asker { who: &**who, client: &self.client };
         let renewing = self.source.renew_subscription(asker, channel, token);
         match timeout(patience, renewing).await.unwrap_or(late) {
-            Ok(ttl) => {
+            Ok(Permitted { ttl, bearer }) => {
                 if let Some(subscription) = self.subscriptions.borrow_mut().get_mut(channel) {
                     subscription.expires = self.end_of(ttl);
+                    subscription.stand_on(bearer);
+                }
+                // The hub may have heard of its end before the subscription stood on it.
+                if bearer.is_some_and(|bearer| self.source.is_revoked(bearer)) {
+                    return Err(Disconnect::INVALID_TOKEN);
                 }
                 self.rearmed.notify_one();
                 self.reply(id, &Reply::SubRefresh { ttl });

@@ -34,8 +34,8 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 pub use source::{
-    Asker, EarOf, Found, House, Moves, Opened, Otherwise, Past, Reading, Renewed, Source, Start,
-    TopicOf, Turned, Unread, Welcome,
+    Asker, EarOf, Found, House, Moves, Opened, Otherwise, Past, Permitted, Reading, Renewed,
+    Source, Start, TopicOf, Turned, Unread, Welcome,
 };
 pub use stream::body_of;
 pub use streams::Streams;

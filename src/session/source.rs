@@ -34,6 +34,11 @@ pub trait Source: Send + Sync + Sized + 'static {
     /// What all sessions of the process share.
     fn house(&self) -> &House<Self>;
 
+    /// Whether a credential speaks for nobody any more. It says so before the hubs hear of that.
+    fn is_revoked(&self, _bearer: Bearer) -> bool {
+        false
+    }
+
     /// Who connects, and which subscriptions the server makes for it.
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned>;
 
@@ -53,13 +58,13 @@ pub trait Source: Send + Sync + Sized + 'static {
     /// Whether `who`, of whom more or less is known now, may still hear what it opened earlier.
     fn still_opens(&self, who: &Self::Who, channel: &str) -> bool;
 
-    /// A newer token of a subscription: the time until its end, none if it has none.
+    /// A newer token of a subscription that stands on one of its own.
     async fn renew_subscription(
         &self,
         asker: Asker<'_, Self>,
         channel: &str,
         token: &str,
-    ) -> Result<Option<Duration>, Turned>;
+    ) -> Result<Permitted, Turned>;
 
     /// Reads a channel for one who starts or comes again. Its listeners are in the hub already.
     async fn read(
@@ -90,7 +95,7 @@ pub trait Source: Send + Sync + Sized + 'static {
     async fn take(&self, who: &Self::Who, data: Option<&RawJson>) -> Result<(), Disconnect>;
 
     /// Says something on a channel, by whoever `member` is.
-    async fn publish(
+    async fn say(
         &self,
         who: &Self::Who,
         member: &Member,
@@ -119,14 +124,14 @@ pub struct House<S: Source> {
     /// Set once the process is to stop: no new sockets.
     pub stopping: AtomicBool,
     /// Who is where.
-    pub presence: Presence<TopicOf<S>>,
+    pub presence: Arc<Presence<TopicOf<S>>>,
     /// Connections whose commands come by requests of their own.
     pub streams: Streams,
 }
 
 impl<S: Source> House<S> {
     /// Nobody is there yet.
-    pub fn new(presence: Presence<TopicOf<S>>) -> Self {
+    pub fn new(presence: Arc<Presence<TopicOf<S>>>) -> Self {
         let (sockets, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self { sockets, stopping, presence, streams: Streams::default() }
     }
@@ -210,10 +215,17 @@ pub struct Opened<S: Source> {
     pub moves: Moves,
     /// What others on the channel may know of it.
     pub info: Option<Box<RawJson>>,
-    /// Whether the right to it comes with the connection's token; else it has one of its own.
-    pub by_connection: bool,
-    /// Time until its own token ends, unless it is renewed; none if it does not.
+    /// The token of its own that opened it; none when the connection's did.
+    pub permitted: Option<Permitted>,
+}
+
+/// What a subscription's own token gives.
+#[derive(Debug, Clone, Copy)]
+pub struct Permitted {
+    /// Time until it ends, unless it is renewed; none if it does not.
     pub ttl: Option<Duration>,
+    /// The credential with which the right ends.
+    pub bearer: Option<Bearer>,
 }
 
 /// Who hears who comes and goes.

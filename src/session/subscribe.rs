@@ -16,7 +16,7 @@ use super::{
     Asker, Found, Moves, Opened, Otherwise, Reading, Session, Source, Start, Turned, Unread,
     Welcome,
 };
-use crate::hub::{Hub, Listener, Listening, Member, Overflowed};
+use crate::hub::{Bearer, Hub, Listener, Listening, Member, Overflowed};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Connect, RawJson, Recovery, Reply, Subscribe, SubscribeResult};
 
@@ -37,6 +37,13 @@ pub(super) struct Subscription<S: Source> {
 impl<S: Source> Subscription<S> {
     pub(super) fn has_ended(&self) -> bool {
         self.listeners.iter().any(|listener| listener.has_ended())
+    }
+
+    /// Stands on a newer token from now on.
+    pub(super) fn stand_on(&self, bearer: Option<Bearer>) {
+        for listener in &self.listeners {
+            listener.stand_on(bearer);
+        }
     }
 }
 
@@ -158,7 +165,7 @@ impl<S: Source> Session<S> {
     ) -> Result<Ready<S>, Turned> {
         let Welcome { renewed, data, channels } = welcome;
         let ttl = renewed.ttl;
-        let (who, member) = self.know(renewed);
+        let (who, member) = self.know(renewed)?;
         let mut opened = channels;
         if self.is_one_way() {
             for (name, ask) in &connect.subs {
@@ -237,6 +244,7 @@ impl<S: Source> Session<S> {
                 hears_moves,
                 mailbox: Rc::clone(&self.mailbox),
                 hold_max: self.source.settings().subscribe_buffer_len,
+                bearer: opened.permitted.and_then(|permitted| permitted.bearer),
                 ended: Rc::clone(&self.rearmed),
             })
         });
@@ -245,13 +253,20 @@ impl<S: Source> Session<S> {
         for listener in &entered.listeners {
             self.hub.listen(listener);
         }
+        // The hub may have heard of its end before the listeners were there.
+        let bearer = opened.permitted.and_then(|permitted| permitted.bearer);
+        if bearer.is_some_and(|bearer| self.source.is_revoked(bearer)) {
+            return Err(Unread::Denied);
+        }
         let reading = self.source.read(who, &opened, start, self.codec()).await?;
         let asked_from = match start {
             Start::After { offset, .. } => Some(offset),
             Start::State | Start::Now => None,
         };
         let delta = self.source.makes_deltas(&opened);
-        let Opened { info, ttl, is_seen, by_connection, .. } = opened;
+        let Opened { info, permitted, is_seen, .. } = opened;
+        let ttl = permitted.and_then(|permitted| permitted.ttl);
+        let by_connection = permitted.is_none();
         let member = is_seen.then(|| match info {
             None => Arc::clone(member),
             Some(_) => Arc::new(Member { chan_info: info, ..Member::clone(member) }),
@@ -278,6 +293,11 @@ impl<S: Source> Session<S> {
             self.mailbox.answer(frame);
         }
         self.mailbox.flush();
+        // One of this name whose right ended may not have been looked at since.
+        let before = self.subscriptions.borrow_mut().remove(&channel);
+        if let Some(before) = before {
+            self.let_go(&before);
+        }
         if let Some(member) = &member {
             for listener in &listeners {
                 self.source.house().presence.join(listener.topic(), member);

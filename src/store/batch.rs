@@ -4,7 +4,7 @@
 //! then judges each change in memory, in batch order; the second, pipelined, writes what was
 //! decided and commits. The log's head is locked last, so that the batches of several processes
 //! overlap until there. Locks are taken in one order everywhere (orders, couriers, stores, new
-//! external ids, keys, head; each ascending), so writers cannot deadlock.
+//! external ids, keys, revocations, head; each ascending), so writers cannot deadlock.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,8 @@ use super::log::unsigned;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
 use super::{Error, statement};
 use crate::domain::{
-    Command, Driver, DriverId, Order, Status, Store, TenantId, TenantRules, Word as _,
+    Command, CredentialId, Driver, DriverId, Order, Status, Store, StoreId, TenantId, TenantRules,
+    Word as _,
 };
 
 /// How a batch failed.
@@ -68,7 +69,7 @@ pub(super) struct Committed {
 }
 
 /// Runs one batch in one transaction. No two changes may concern the same order, external id,
-/// courier's duty, store's pause or key.
+/// courier's duty, store's pause, token or key; a store is deleted by a batch without another.
 pub(super) async fn run_batch(
     client: &Object,
     changes: &[&Change],
@@ -131,15 +132,16 @@ impl Step {
 /// The first round trip.
 async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Trace), BatchError> {
     let mut tenants = HashSet::new();
-    let (mut orders, mut stores, mut drivers, mut assigned) = (vec![], vec![], vec![], vec![]);
-    let mut paused = vec![];
+    let (mut orders, mut drivers, mut assigned) = (vec![], vec![], vec![]);
+    let (mut placing, mut paused, mut ending) = (vec![], vec![], vec![]);
+    let (mut revoked_tenants, mut revoked_ids) = (vec![], vec![]);
     let (mut placed_tenants, mut placed_ids) = (vec![], vec![]);
     let (mut key_tenants, mut key_scopes, mut key_texts) = (vec![], vec![], vec![]);
     for change in changes {
         tenants.insert(change.tenant.uuid());
         match &change.target {
             Target::Place { draft, .. } => {
-                stores.push(draft.store.uuid());
+                placing.push(draft.store.uuid());
                 placed_tenants.push(change.tenant.uuid());
                 placed_ids.push(draft.external_id.as_str());
             }
@@ -149,8 +151,15 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
                     assigned.push(driver.uuid());
                 }
             }
-            Target::Duty { driver, .. } => drivers.push(driver.uuid()),
+            Target::Duty { driver, .. } | Target::DeleteDriver { driver } => {
+                drivers.push(driver.uuid());
+            }
             Target::Pause { store, .. } => paused.push(store.uuid()),
+            Target::DeleteStore { store } => ending.push(store.uuid()),
+            Target::Revoke { token, .. } => {
+                revoked_tenants.push(change.tenant.uuid());
+                revoked_ids.push(token.uuid());
+            }
         }
         if let Some(key) = &change.idempotency {
             key_tenants.push(change.tenant.uuid());
@@ -159,13 +168,19 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         }
     }
     drivers.extend_from_slice(&assigned);
-    stores.extend_from_slice(&paused);
+    let stores = [placing.as_slice(), paused.as_slice(), ending.as_slice()].concat();
     let tenants: Vec<Uuid> = tenants.into_iter().collect();
 
     let transaction = statement::READ_TRANSACTION.prepare(client).await?;
     let lock_orders = Step::prepare(client, !orders.is_empty(), statement::LOCK_ORDERS).await?;
     let lock_drivers = Step::prepare(client, !drivers.is_empty(), statement::LOCK_DRIVERS).await?;
     let lock_stores = Step::prepare(client, !paused.is_empty(), statement::LOCK_STORES).await?;
+    let hold_stores = Step::prepare(client, !placing.is_empty(), statement::HOLD_STORES).await?;
+    let lock_ending =
+        Step::prepare(client, !ending.is_empty(), statement::LOCK_ENDING_STORES).await?;
+    let find_busy = Step::prepare(client, !ending.is_empty(), statement::FIND_BUSY_STORES).await?;
+    let find_revoked =
+        Step::prepare(client, !revoked_ids.is_empty(), statement::FIND_REVOKED_TOKENS).await?;
     let find_placed =
         Step::prepare(client, !placed_ids.is_empty(), statement::FIND_PLACED_ORDERS).await?;
     let read_stores = Step::prepare(
@@ -185,16 +200,34 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
 
     // Sent in this order without waiting in between; each statement sees what the locks of the
     // ones before it have settled.
-    let (begun, transaction, locked, _drivers, _stores, placed, store_rows, driver_rows, key_rows) = futures::join!(
+    let (
+        begun,
+        transaction,
+        locked,
+        _drivers,
+        _paused,
+        _held,
+        _ending,
+        placed,
+        store_rows,
+        driver_rows,
+        busy_rows,
+        key_rows,
+        revoked_rows,
+    ) = futures::join!(
         client.batch_execute("begin"),
         client.query_one(&transaction, &[]),
         lock_orders.run(client, vec![&orders, &tenants]),
         lock_drivers.run(client, vec![&drivers, &tenants]),
         lock_stores.run(client, vec![&paused, &tenants]),
+        hold_stores.run(client, vec![&placing, &tenants]),
+        lock_ending.run(client, vec![&ending, &tenants]),
         find_placed.run(client, vec![&placed_tenants, &placed_ids]),
         read_stores.run(client, vec![&orders, &stores, &tenants]),
         read_drivers.run(client, vec![&orders, &drivers, &tenants]),
+        find_busy.run(client, vec![&ending, &tenants]),
         find_keys.run(client, vec![&key_tenants, &key_scopes, &key_texts]),
+        find_revoked.run(client, vec![&revoked_tenants, &revoked_ids]),
     );
     begun?;
     let transaction = transaction?;
@@ -209,6 +242,13 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         room.placed.insert((order.tenant, order.external_id.clone()), (order, hash));
     }
     room.add_parties(&store_rows?, &driver_rows?)?;
+    for row in busy_rows? {
+        room.busy_stores.insert(StoreId::from_uuid(row.try_get("id")?));
+    }
+    for row in revoked_rows? {
+        let tenant = TenantId::from_uuid(row.try_get("tenant_id")?);
+        room.revoked.insert((tenant, CredentialId::from_uuid(row.try_get("id")?)));
+    }
     for row in key_rows? {
         let record: Option<OrderRecord> = row.try_get("record")?;
         if let Some(record) = record {
@@ -238,11 +278,17 @@ impl Room {
                 accept_window: std::time::Duration::from_secs(u64::from(accept_s.unsigned_abs())),
                 customer_cancel_until: Status::find(row.try_get("customer_cancel_until")?)?,
             };
+            if row.try_get("deleted")? {
+                self.deleted_stores.insert(store.id);
+            }
             self.stores.insert(store.id, (store, rules));
         }
         for row in drivers {
             let record: DriverRecord = row.try_get("driver")?;
             let driver = Driver::try_from(record)?;
+            if row.try_get("deleted")? {
+                self.deleted_drivers.insert(driver.id);
+            }
             self.drivers.insert(driver.id, (driver, row.try_get("active")?));
         }
         Ok(())
@@ -292,6 +338,14 @@ async fn write_and_commit(
     let pause = Step::prepare(client, !writes.pauses.is_empty(), statement::UPDATE_PAUSE).await?;
     let keys =
         Step::prepare(client, !writes.keys.is_empty(), statement::INSERT_IDEMPOTENCY_KEYS).await?;
+    let revoke =
+        Step::prepare(client, !writes.revoked.is_empty(), statement::INSERT_REVOKED_TOKENS).await?;
+    let end_keys =
+        Step::prepare(client, !writes.revoked.is_empty(), statement::END_CREDENTIALS).await?;
+    let end_stores =
+        Step::prepare(client, !writes.ended_stores.is_empty(), statement::END_STORES).await?;
+    let end_drivers =
+        Step::prepare(client, !writes.ended_drivers.is_empty(), statement::END_DRIVERS).await?;
     let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
 
     let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
@@ -306,6 +360,15 @@ async fn write_and_commit(
         key_columns.3.push(key.request_hash.as_slice());
         key_columns.4.push(record);
     }
+    let mut revoked_columns = (vec![], vec![], vec![]);
+    for (tenant, id, keep_until) in &writes.revoked {
+        revoked_columns.0.push(tenant.uuid());
+        revoked_columns.1.push(id.uuid());
+        revoked_columns.2.push(*keep_until);
+    }
+    let (tenants, ids, keep_untils) = revoked_columns;
+    let ended_stores: Vec<Uuid> = writes.ended_stores.iter().map(|id| id.uuid()).collect();
+    let ended_drivers: Vec<Uuid> = writes.ended_drivers.iter().map(|id| id.uuid()).collect();
     // A parameter that cannot be sent fails at once, before the commit below is sent: it must
     // then not be. What the server refuses makes the commit a rollback by itself.
     let unsent = AtomicBool::new(false);
@@ -319,11 +382,25 @@ async fn write_and_commit(
             .batch_execute(if unsent.load(Ordering::Relaxed) { "rollback" } else { "commit" })
             .await
     };
-    let (inserted, updated, on_duty, paused, kept, appended, committed) = futures::join!(
+    let (
+        inserted,
+        updated,
+        on_duty,
+        drivers_ended,
+        paused,
+        stores_ended,
+        kept,
+        revoked,
+        keys_ended,
+        appended,
+        committed,
+    ) = futures::join!(
         send(&insert, vec![&writes.inserted, &writes.request_hashes, &now]),
         send(&update, vec![&writes.updated, &writes.closed, &now]),
         send(&duty, vec![&duty_ids, &duty_words]),
+        send(&end_drivers, vec![&ended_drivers, &now]),
         send(&pause, vec![&pause_ids, &pause_untils]),
+        send(&end_stores, vec![&ended_stores, &now]),
         send(
             &keys,
             vec![
@@ -335,6 +412,8 @@ async fn write_and_commit(
                 &now,
             ]
         ),
+        send(&revoke, vec![&tenants, &ids, &now, &keep_untils]),
+        send(&end_keys, vec![&tenants, &ids, &now]),
         send(&append, vec![&writes.events]),
         commit,
     );
@@ -343,8 +422,12 @@ async fn write_and_commit(
     inserted?;
     updated?;
     on_duty?;
+    drivers_ended?;
     paused?;
+    stores_ended?;
     kept?;
+    revoked?;
+    keys_ended?;
     let appended = appended?;
     committed?;
     let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;

@@ -1,10 +1,12 @@
 //! What a caller asks of the writer, and what it is told.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::domain::{
-    Actor, Command, Draft, Driver, DriverId, Duty, OrderId, Place, Refusal, Store, StoreId,
-    TenantId,
+    Actor, Command, CredentialId, Draft, Driver, DriverId, Duty, OrderId, Place, Refusal, Store,
+    StoreId, TenantId,
 };
 use crate::view::Sheet;
 
@@ -67,6 +69,24 @@ pub enum Target {
         /// Until when; `None` opens it.
         until: Option<Timestamp>,
     },
+    /// A token or an API key that shall speak for nobody any more. Whether there is one of this
+    /// identifier nobody knows, and nobody is told.
+    Revoke {
+        /// Which.
+        token: CredentialId,
+        /// How long that must be remembered: by then it has expired in any case.
+        keep: Duration,
+    },
+    /// A store that is to be there no longer, but in its past orders.
+    DeleteStore {
+        /// Which store.
+        store: StoreId,
+    },
+    /// A courier who is to be there no longer, but in past orders.
+    DeleteDriver {
+        /// Which courier.
+        driver: DriverId,
+    },
 }
 
 /// What became of a change. All but `Refused` are durable when the caller hears of them.
@@ -84,6 +104,8 @@ pub enum Outcome {
     Driver(Box<Driver>),
     /// The store's row after the change.
     Store(Box<Store>),
+    /// It is revoked or deleted; perhaps it was before, and nothing was written.
+    Ended,
 }
 
 /// Why a change has no outcome.

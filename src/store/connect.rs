@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
-use super::Error;
+use super::{Error, members};
 use crate::config;
 
 /// How a connection that listens reports.
@@ -20,6 +20,8 @@ use crate::config;
 pub(super) struct Ear {
     /// A notification came. One place: a bell that rings is heard once.
     pub(super) bell: mpsc::Sender<()>,
+    /// What another process told came.
+    pub(super) tell: mpsc::Sender<String>,
     /// The connection ended.
     pub(super) down: Arc<Notify>,
 }
@@ -47,6 +49,12 @@ impl Connect for Connector {
                 while let Some(message) = poll_fn(|context| connection.poll_message(context)).await
                 {
                     match (message, &ear) {
+                        (Ok(AsyncMessage::Notification(told)), Some(ear))
+                            if told.channel() == members::CHANNEL =>
+                        {
+                            // More than is listened to is let go.
+                            ear.tell.try_send(told.payload().to_owned()).ok();
+                        }
                         (Ok(AsyncMessage::Notification(_)), Some(ear)) => {
                             // Full means that the bell already rings.
                             ear.bell.try_send(()).ok();

@@ -3,7 +3,7 @@
 //! The room holds all that the changes concern, as it was read under lock; each change is judged
 //! on what those before it left there. What is to be written is gathered, and written by `batch`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,8 +11,9 @@ use serde_json::json;
 use super::change::{Change, IdempotencyKey, Outcome, Target};
 use super::record::{EventRecord, OrderRecord};
 use crate::domain::{
-    Actor, Command, Draft, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement, Order,
-    OrderId, Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _, place,
+    Actor, Command, CredentialId, Draft, Driver, DriverId, Duty, Event, EventId, Fact, Facts,
+    Judgement, Order, OrderId, Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _,
+    place,
 };
 use crate::view::{Sheet, fact_data};
 
@@ -24,6 +25,13 @@ pub(super) struct Room {
     pub(super) placed: HashMap<(TenantId, String), (Order, Vec<u8>)>,
     pub(super) stores: HashMap<StoreId, (Store, TenantRules)>,
     pub(super) drivers: HashMap<DriverId, (Driver, i64)>,
+    /// Those among `stores` that were deleted: they are shown in their orders and nowhere else.
+    pub(super) deleted_stores: HashSet<StoreId>,
+    /// Those among `drivers` that were deleted.
+    pub(super) deleted_drivers: HashSet<DriverId>,
+    /// Stores to be deleted that have open orders.
+    pub(super) busy_stores: HashSet<StoreId>,
+    pub(super) revoked: HashSet<(TenantId, CredentialId)>,
     pub(super) keys: HashMap<(TenantId, String, String), (Vec<u8>, Order)>,
 }
 
@@ -38,6 +46,10 @@ pub(super) struct Writes {
     pub(super) duties: Vec<(DriverId, Duty)>,
     pub(super) pauses: Vec<(StoreId, Option<Timestamp>)>,
     pub(super) keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
+    /// What is revoked, and until when that is kept.
+    pub(super) revoked: Vec<(TenantId, CredentialId, Timestamp)>,
+    pub(super) ended_stores: Vec<StoreId>,
+    pub(super) ended_drivers: Vec<DriverId>,
 }
 
 impl Writes {
@@ -79,6 +91,9 @@ impl Room {
             Target::Order { id, command } => self.judge_order(change, *id, command, writes),
             Target::Duty { driver, duty } => self.judge_duty(change, *driver, *duty, writes),
             Target::Pause { store, until } => self.judge_pause(change, *store, *until, writes),
+            Target::Revoke { token, keep } => self.judge_revoke(change, *token, *keep, writes),
+            Target::DeleteStore { store } => self.judge_delete_store(change, *store, writes),
+            Target::DeleteDriver { driver } => self.judge_delete_driver(change, *driver, writes),
         }
     }
 
@@ -96,9 +111,10 @@ impl Room {
                 sheet => Outcome::Refused(Refusal::ExternalIdConflict, sheet),
             };
         }
-        let Some((store, rules)) =
-            self.stores.get(&draft.store).filter(|(store, _)| store.tenant == change.tenant)
-        else {
+        let found = self.stores.get(&draft.store).filter(|(store, _)| {
+            store.tenant == change.tenant && !self.deleted_stores.contains(&store.id)
+        });
+        let Some((store, rules)) = found else {
             let detail = "no such store".to_owned();
             return Outcome::Refused(Refusal::Validation { field: "store", detail }, None);
         };
@@ -147,7 +163,9 @@ impl Room {
             return Outcome::Refused(Refusal::NotFound, None);
         };
         let driver = if let Command::Assign { driver } = command {
-            self.drivers.get(driver).filter(|(driver, _)| driver.tenant == change.tenant)
+            self.drivers.get(driver).filter(|(driver, _)| {
+                driver.tenant == change.tenant && !self.deleted_drivers.contains(&driver.id)
+            })
         } else {
             None
         };
@@ -193,7 +211,9 @@ impl Room {
         duty: Duty,
         writes: &mut Writes,
     ) -> Outcome {
-        let found = self.drivers.get_mut(&id).filter(|(driver, _)| driver.tenant == change.tenant);
+        let found = self.drivers.get_mut(&id).filter(|(driver, _)| {
+            driver.tenant == change.tenant && !self.deleted_drivers.contains(&id)
+        });
         let Some((driver, _active)) = found else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
@@ -213,7 +233,9 @@ impl Room {
         until: Option<Timestamp>,
         writes: &mut Writes,
     ) -> Outcome {
-        let found = self.stores.get_mut(&id).filter(|(store, _)| store.tenant == change.tenant);
+        let found = self.stores.get_mut(&id).filter(|(store, _)| {
+            store.tenant == change.tenant && !self.deleted_stores.contains(&id)
+        });
         let Some((store, _rules)) = found else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
@@ -279,7 +301,7 @@ impl Writes {
         }
     }
 
-    fn add_event_about(
+    pub(super) fn add_event_about(
         &mut self,
         change: &Change,
         now: Timestamp,

@@ -5,14 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
+use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::log::{signed, unsigned};
 use super::record::event_from_row;
 use super::{Database, Error, statement};
+use crate::domain::{CredentialId, TenantId};
 use crate::view::LogEvent;
+
+/// A token or API key that speaks for nobody any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RevokedToken {
+    /// Whose: of another tenant the same identifier says nothing.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: CredentialId,
+    /// Until when that must be remembered.
+    pub keep_until: Timestamp,
+}
 
 /// Why a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +47,7 @@ pub struct Listening {
     /// says nothing by then is frozen or cut off.
     patience: Duration,
     rung: mpsc::Receiver<()>,
+    told: Option<mpsc::Receiver<String>>,
     down: Arc<Notify>,
 }
 
@@ -47,26 +62,37 @@ impl Listening {
         database: Database,
         patience: Duration,
         rung: mpsc::Receiver<()>,
+        told: mpsc::Receiver<String>,
         down: Arc<Notify>,
     ) -> Self {
-        Self { database, client: None, patience, rung, down }
+        Self { database, client: None, patience, rung, told: Some(told), down }
+    }
+
+    /// What other processes tell of who is there, for the one who asks first.
+    pub fn take_told(&mut self) -> Option<mpsc::Receiver<String>> {
+        self.told.take()
     }
 
     /// Connects, listens, and only then reads which log this is and where it ends: what commits
-    /// after this read is notified. Returns the epoch and the newest position.
+    /// after this read is notified. Returns the epoch, which is not made known to others yet, and
+    /// the newest position.
     pub async fn connect(&mut self) -> Result<(Arc<str>, u64), Error> {
         self.hang_up();
         // Ours from here on: a failure below must not give it back.
         let client = self.client.insert(self.database.listening.get().await?);
         let (epoch, last) = within(self.patience, async {
-            client.batch_execute("listen ordercast").await?;
+            client.batch_execute("listen ordercast; listen ordercast_members").await?;
             let statement = statement::READ_EPOCH.prepare(client).await?;
             let row = client.query_one(&statement, &[]).await?;
             Ok((row.try_get::<_, String>("epoch")?, row.try_get::<_, i64>("last")?))
         })
         .await?;
-        self.database.set_epoch(&epoch);
-        Ok((self.database.epoch(), unsigned(last)))
+        Ok((Arc::from(epoch), unsigned(last)))
+    }
+
+    /// Makes known which log this is: [`Database::epoch`] says it from here on.
+    pub fn tell_epoch(&self, epoch: &Arc<str>) {
+        self.database.set_epoch(epoch);
     }
 
     /// Drops the connection for good: one that did LISTEN must never go back to a pool.
@@ -107,6 +133,36 @@ impl Listening {
         })
         .await?;
         rows.iter().map(event_from_row).collect()
+    }
+
+    /// A page of all that is revoked, after the last of the page before, over the feed's own
+    /// connection: pages read after a position hold all that the log revokes up to there.
+    pub async fn read_revoked(
+        &self,
+        after: Option<RevokedToken>,
+        limit: u32,
+    ) -> Result<Vec<RevokedToken>, Error> {
+        let Some(client) = &self.client else { return Err(Error::Busy) };
+        let (tenant, id) = after
+            .map_or((Uuid::nil(), Uuid::nil()), |after| (after.tenant.uuid(), after.id.uuid()));
+        let rows = within(self.patience, async {
+            let statement = statement::READ_REVOKED_TOKENS.prepare(client).await?;
+            let parameters: [&(dyn ToSql + Sync); 3] = [
+                /* after_tenant */ &tenant,
+                /* after_id */ &id,
+                /* limit */ &i64::from(limit),
+            ];
+            Ok(client.query(&statement, &parameters).await?)
+        })
+        .await?;
+        let revoked = rows.iter().map(|row| {
+            Ok(RevokedToken {
+                tenant: TenantId::from_uuid(row.try_get("tenant_id")?),
+                id: CredentialId::from_uuid(row.try_get("id")?),
+                keep_until: row.try_get("keep_until")?,
+            })
+        });
+        revoked.collect()
     }
 
     /// Asks the server for a sign of life; false when none comes within `longest`.

@@ -9,9 +9,12 @@
 mod batch;
 mod change;
 mod connect;
+mod ending;
+mod flight;
 mod judge;
 mod listen;
 mod log;
+mod members;
 mod migrate;
 mod orders;
 mod parties;
@@ -21,14 +24,17 @@ mod sweep;
 mod tenants;
 mod writer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
-pub use listen::{Listening, Woken};
+pub use flight::{Crashed, Flights};
+pub use listen::{Listening, RevokedToken, Woken};
 pub use log::{Missed, Scope};
+pub use members::{MemberRow, Seen};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
@@ -98,6 +104,10 @@ impl From<PoolError> for Error {
     }
 }
 
+/// What other processes told, waiting to be heard; more is not heard, as nothing durable hangs on
+/// it.
+const TOLD_WAITING: usize = 256;
+
 /// The database: its pools, and which log it holds.
 #[derive(Clone)]
 pub struct Database {
@@ -105,6 +115,7 @@ pub struct Database {
     writing: Pool,
     listening: Pool,
     epoch: Arc<RwLock<Arc<str>>>,
+    committed: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Database {
@@ -120,8 +131,9 @@ impl Database {
         let url = settings.url.0.as_str();
         let listen_url = Some(settings.listen_url.0.as_str()).filter(|url| !url.is_empty());
         let (bell, rung) = mpsc::channel(1);
+        let (tell, told) = mpsc::channel(TOLD_WAITING);
         let down = Arc::new(Notify::new());
-        let ear = connect::Ear { bell, down: Arc::clone(&down) };
+        let ear = connect::Ear { bell, tell, down: Arc::clone(&down) };
         let database = Self {
             pool: connect::pool(url, settings.pool_size, "reads", "", settings, None)?,
             // Array parameters defeat the planner's guess at a custom plan, and at how many rows they
@@ -144,9 +156,10 @@ impl Database {
                 Some(ear),
             )?,
             epoch: Arc::new(RwLock::new(Arc::from(""))),
+            committed: Arc::default(),
         };
         let patience = settings.statement_timeout_ms.get();
-        let listening = Listening::new(database.clone(), patience, rung, down);
+        let listening = Listening::new(database.clone(), patience, rung, told, down);
         Ok((database, listening))
     }
 
@@ -155,8 +168,22 @@ impl Database {
         Arc::clone(&self.epoch.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set_epoch(&self, epoch: &str) {
-        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(epoch);
+    /// The newest position that this process has committed and told a caller of; 0 before the
+    /// first. The log may be further: other processes write as well.
+    pub fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    fn note_committed(&self, position: u64) {
+        self.committed.fetch_max(position, Ordering::AcqRel);
+    }
+
+    fn set_epoch(&self, epoch: &Arc<str>) {
+        // Positions of another log say nothing about this one.
+        if *self.epoch() != **epoch {
+            self.committed.store(0, Ordering::Release);
+        }
+        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(epoch);
     }
 
     async fn reading(&self) -> Result<Object, Error> {

@@ -6,20 +6,26 @@ use super::{Database, Error, statement};
 
 /// Pause between two rounds of forgetting.
 const EVERY: Duration = Duration::from_mins(10);
-/// Keys forgotten in one statement: some milliseconds of work, and a short transaction.
-const KEYS_AT_ONCE: i64 = 5_000;
+/// Rows forgotten in one statement: some milliseconds of work, and a short transaction.
+const ROWS_AT_ONCE: i64 = 5_000;
 
-/// Forgets Idempotency-Keys older than `ttl`, for the life of the process. Several processes may
-/// do so at once.
+/// Forgets Idempotency-Keys older than `ttl`, and revocations of what has expired, for the life
+/// of the process. Several processes may do so at once.
 pub async fn run_sweep(database: Database, ttl: Duration) {
     loop {
-        match database.sweep_idempotency_keys(ttl).await {
-            // Without a pause while there is more, so that the rest does not pile up.
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "old keys could not be forgotten"),
+        let mut more = false;
+        let keys = database.sweep_idempotency_keys(ttl).await;
+        let tokens = database.sweep_revoked_tokens().await;
+        for (swept, what) in [(keys, "keys"), (tokens, "revocations")] {
+            match swept {
+                Ok(some_left) => more |= some_left,
+                Err(error) => tracing::warn!(%error, what, "what is old could not be forgotten"),
+            }
         }
-        tokio::time::sleep(EVERY).await;
+        // Without a pause while there is more, so that the rest does not pile up.
+        if !more {
+            tokio::time::sleep(EVERY).await;
+        }
     }
 }
 
@@ -31,7 +37,20 @@ impl Database {
         let statement = statement::DELETE_IDEMPOTENCY_KEYS.prepare(&client).await?;
         let ttl_s = ttl.as_secs_f64();
         let swept =
-            client.execute(&statement, &[/* ttl_s */ &ttl_s, /* limit */ &KEYS_AT_ONCE]).await?;
-        Ok(i64::try_from(swept).unwrap_or(i64::MAX) >= KEYS_AT_ONCE)
+            client.execute(&statement, &[/* ttl_s */ &ttl_s, /* limit */ &ROWS_AT_ONCE]).await?;
+        Ok(some_left(swept))
     }
+
+    /// Forgets revocations whose time is over, by the database's clock, a bounded number at once;
+    /// true when there may be more.
+    pub async fn sweep_revoked_tokens(&self) -> Result<bool, Error> {
+        let client = self.reading().await?;
+        let statement = statement::DELETE_REVOKED_TOKENS.prepare(&client).await?;
+        let swept = client.execute(&statement, &[/* limit */ &ROWS_AT_ONCE]).await?;
+        Ok(some_left(swept))
+    }
+}
+
+fn some_left(swept: u64) -> bool {
+    i64::try_from(swept).unwrap_or(i64::MAX) >= ROWS_AT_ONCE
 }

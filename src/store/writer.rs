@@ -3,7 +3,7 @@
 //! A batch is whatever queued while the one before it committed: alone, a change waits for
 //! nothing; under load batches grow by themselves. There is no timer and no lingering.
 //!
-//! Two changes of one order never share a batch: the second goes into the next one, judged on
+//! Deleting a store has a batch of its own. Two changes of one order never share a batch: the second goes into the next one, judged on
 //! what the first left. A failed batch is retried change by change, so that one poisoned change
 //! cannot fail its neighbours. A connection lost while committing leaves an unknown outcome,
 //! which the database itself is asked for, never assumed.
@@ -18,7 +18,7 @@ use super::batch::{BatchError, Trace, run_batch};
 use super::change::{Change, Outcome, Target, WriteError};
 use super::judge::key_scope;
 use super::{Database, Error, statement};
-use crate::domain::{DriverId, OrderId, StoreId, TenantId};
+use crate::domain::{CredentialId, DriverId, OrderId, StoreId, TenantId};
 
 /// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
 const RESOLVE_FOR: Duration = Duration::from_secs(10);
@@ -37,8 +37,9 @@ struct Job {
 enum Exclusive {
     Order(OrderId),
     External(TenantId, String),
-    Duty(DriverId),
-    Pause(StoreId),
+    Driver(DriverId),
+    Store(StoreId),
+    Token(TenantId, CredentialId),
     Key(TenantId, String, String),
 }
 
@@ -88,7 +89,8 @@ pub async fn run_writer(database: Database, mut queue: Queue) {
             }
         }
         let batch = gather(&mut deferred, &mut queue);
-        write(&database, batch).await;
+        // Boxed: it holds every step of the pipeline, and would be part of all that awaits it.
+        Box::pin(write(&database, batch)).await;
     }
 }
 
@@ -100,6 +102,16 @@ fn gather(deferred: &mut VecDeque<Job>, queue: &mut Queue) -> Vec<Job> {
     // What is put off is looked at again with every batch: no more than one batch of it.
     while batch.len() < queue.batch_max && put_off.len() < queue.batch_max {
         let Some(job) = deferred.pop_front().or_else(|| queue.jobs.try_recv().ok()) else { break };
+        // Seldom, and waiting for all who place orders there: with other locks of stores in the
+        // same batch, two processes could wait for each other.
+        if matches!(job.change.target, Target::DeleteStore { .. }) {
+            if batch.is_empty() {
+                batch.push(job);
+            } else {
+                put_off.push_back(job);
+            }
+            break;
+        }
         let wants = exclusives(&job.change);
         let free = wants.iter().all(|want| !taken.contains(want));
         // A job that waits keeps its place before later ones that want the same.
@@ -122,8 +134,9 @@ fn exclusives(change: &Change) -> Vec<Exclusive> {
             Exclusive::External(change.tenant, draft.external_id.clone())
         }
         Target::Order { id, .. } => Exclusive::Order(*id),
-        Target::Duty { driver, .. } => Exclusive::Duty(*driver),
-        Target::Pause { store, .. } => Exclusive::Pause(*store),
+        Target::Duty { driver, .. } | Target::DeleteDriver { driver } => Exclusive::Driver(*driver),
+        Target::Pause { store, .. } | Target::DeleteStore { store } => Exclusive::Store(*store),
+        Target::Revoke { token, .. } => Exclusive::Token(change.tenant, *token),
     });
     if let Some(key) = &change.idempotency {
         wants.push(Exclusive::Key(change.tenant, key_scope(change), key.key.clone()));
@@ -188,6 +201,10 @@ async fn try_write(
     match run_batch(&client, &changes).await {
         Ok(committed) => {
             tracing::trace!(size = batch.len(), last = committed.last, "a batch committed");
+            // Before anybody is told, so that whoever was told finds it here.
+            if let Some(last) = committed.last {
+                database.note_committed(last);
+            }
             Ok(committed.outcomes)
         }
         Err(BatchError::Failed(error)) => Err(failed(error)),
@@ -248,7 +265,45 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Overrides, Secret};
+    use crate::domain::{Actor, Duty};
     use crate::store::tests::migrated;
+
+    #[test]
+    fn a_store_is_deleted_by_a_batch_of_its_own_in_its_turn() {
+        let (stores, driver) = ([StoreId::new(), StoreId::new()], DriverId::new());
+        let pause = |nth: usize| Target::Pause { store: stores[nth], until: None };
+        let delete = |nth: usize| Target::DeleteStore { store: stores[nth] };
+        let duty = Target::Duty { driver, duty: Duty::On };
+        let (writer, mut queue) = Writer::new(16, 16);
+        let asked = [pause(0), pause(0), delete(0), pause(1), duty, delete(1), delete(0)];
+        for target in asked.clone() {
+            let change = Change {
+                tenant: TenantId::new(),
+                by: Actor::system(),
+                target,
+                idempotency: None,
+                if_match: None,
+                occurred_at: None,
+                place: None,
+            };
+            let (answer, _answered) = oneshot::channel();
+            writer.jobs.try_send(Job { change, answer }).unwrap();
+        }
+        let mut deferred = VecDeque::new();
+        let mut batches = Vec::new();
+        for _ in 0..6 {
+            let batch = gather(&mut deferred, &mut queue);
+            let told = batch.iter().map(|job| format!("{:?}", job.change.target));
+            batches.push(told.collect::<Vec<_>>());
+        }
+        assert!(deferred.is_empty() && queue.jobs.is_empty());
+        let wanted: [&[usize]; 6] = [&[0], &[1], &[2], &[3, 4], &[5], &[6]];
+        let wanted = wanted.map(|batch| {
+            let told = batch.iter().map(|nth| format!("{:?}", asked[*nth]));
+            told.collect::<Vec<_>>()
+        });
+        assert_eq!(batches, wanted);
+    }
 
     #[tokio::test]
     async fn a_lost_commit_is_told_by_its_event_and_not_by_a_number_given_out_again() {

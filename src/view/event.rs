@@ -231,7 +231,7 @@ fn is_for(kind: &str, audience: Audience) -> bool {
             kind.starts_with("order.") || kind.starts_with("courier.") || kind.starts_with("store.")
         }
         Audience::Driver => {
-            kind == "driver.duty"
+            kind.starts_with("driver.")
                 || kind.starts_with("order.")
                 || (kind.starts_with("courier.")
                     && !matches!(kind, "courier.searching" | "courier.search_failed"))

@@ -8,8 +8,7 @@ use super::party::driver_in_order;
 use super::{Sheet, put, put_text, put_time, put_word};
 use crate::domain::{Fact, Proof, Reason, Word as _};
 
-/// The data of `fact`, given the order after it. `sheet` is absent for facts about a courier or
-/// a store alone.
+/// The data of `fact`, given the order after it. `sheet` is absent for facts about no order.
 pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
     let mut data = Map::new();
     match fact {
@@ -72,10 +71,15 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_order(&mut data, sheet);
         }
         Fact::CourierSearching { round } => put(&mut data, "round", *round),
-        Fact::CourierSearchFailed | Fact::CourierAtStore | Fact::CourierAtDoor => {}
+        Fact::CourierSearchFailed
+        | Fact::CourierAtStore
+        | Fact::CourierAtDoor
+        | Fact::StoreDeleted
+        | Fact::DriverDeleted => {}
         Fact::CourierAssigned { pickup_eta } | Fact::CourierChanged { pickup_eta } => {
             put_assignment(&mut data, *pickup_eta, sheet);
         }
+        Fact::TokenRevoked { token } => put(&mut data, "token", token.to_string()),
         Fact::DriverDuty { duty } => put_word(&mut data, "duty", *duty),
         Fact::StorePaused { until } => match until {
             Some(until) => put_time(&mut data, "until", Some(*until)),

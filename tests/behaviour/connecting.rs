@@ -16,6 +16,7 @@ fn token(secret: &str, tenant: &str, expires_in: i64) -> String {
         role: Role::Ops,
         subject: "ann".to_owned(),
         orders: vec![],
+        info: None,
         expires_at: now + SignedDuration::from_secs(expires_in),
     };
     Keys::new(secret).issue(&grant, now).unwrap()

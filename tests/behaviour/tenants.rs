@@ -24,6 +24,8 @@ fn requests(order: &str, store: &str, driver: &str) -> Vec<(Method, String, Valu
         (Method::GET, format!("/v1/drivers/{driver}"), json!({})),
         (Method::PATCH, format!("/v1/drivers/{driver}"), json!({"name": "mine now"})),
         (Method::PUT, format!("/v1/drivers/{driver}/duty"), json!({"duty": "off"})),
+        (Method::DELETE, format!("/v1/stores/{store}"), json!({})),
+        (Method::DELETE, format!("/v1/drivers/{driver}"), json!({})),
     ];
     for action in ["reject", "cancel", "fail", "return", "drop"] {
         requests.push((Method::POST, format!("{one}/{action}"), reason.clone()));

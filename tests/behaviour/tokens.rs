@@ -15,6 +15,7 @@ fn ops_token(city: &City, secret: &str, role: Role, seconds: i64) -> String {
         role,
         subject: "ann".to_owned(),
         orders: vec![],
+        info: None,
         expires_at: now + jiff::SignedDuration::from_secs(seconds),
     };
     Keys::new(secret).issue(&grant, now).unwrap()
@@ -89,7 +90,10 @@ async fn nobody_gets_in_without_a_good_token() {
         (Method::GET, format!("/v1/drivers/{}", city.driver)),
         (Method::PATCH, format!("/v1/drivers/{}", city.driver)),
         (Method::PUT, format!("/v1/drivers/{}/duty", city.driver)),
+        (Method::DELETE, format!("/v1/stores/{}", city.store)),
+        (Method::DELETE, format!("/v1/drivers/{}", city.driver)),
         (Method::POST, "/v1/tokens".to_owned()),
+        (Method::DELETE, "/v1/tokens/cr_01h455vb4pex5vsknk084sn02q".to_owned()),
     ];
     let before = server.database.contents().await;
     let nobody = Rest::new(&server.url, None);

@@ -2,23 +2,21 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use ordercast::auth::TokenError;
 use ordercast::config;
 use ordercast::hub::{Hubs, Member, Message};
 use ordercast::protocol::code::{Disconnect, ErrorCode};
 use ordercast::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
 use ordercast::session::{
-    Asker, Found, House, Moves, Opened, Otherwise, Past, Reading, Renewed, Source, Start, Turned,
-    Unread, Welcome,
+    Asker, Found, House, Moves, Opened, Otherwise, Past, Permitted, Reading, Renewed, Source,
+    Start, Turned, Unread, Welcome,
 };
 use tokio::sync::Mutex;
 
 use super::channel::Channels;
 use super::note::{Ear, Note};
-use super::token::{Claims, Tokens};
+use super::token::{Claims, Fault, Tokens};
 
 /// The server's memory.
 #[derive(Debug)]
@@ -93,8 +91,7 @@ impl Memory {
             scope: (),
             is_seen: true,
             moves: Moves::Always,
-            by_connection: claims.is_none(),
-            ttl: claims.as_ref().and_then(Claims::ttl),
+            permitted: claims.as_ref().map(Claims::permitted),
             info: claims.and_then(|claims| claims.info),
         }
     }
@@ -102,8 +99,8 @@ impl Memory {
     /// What a subscription's token says, if it is one of this user for this channel.
     fn admit(&self, who: &str, channel: &str, token: &str) -> Result<Claims, Turned> {
         let claims = self.tokens.verify(token).map_err(|error| match error {
-            TokenError::Expired => ErrorCode::TOKEN_EXPIRED,
-            TokenError::Invalid => ErrorCode::PERMISSION_DENIED,
+            Fault::Expired => ErrorCode::TOKEN_EXPIRED,
+            Fault::Invalid => ErrorCode::PERMISSION_DENIED,
         })?;
         if claims.channel != channel || claims.sub != who {
             return Err(Disconnect::INVALID_TOKEN.into());
@@ -111,7 +108,7 @@ impl Memory {
         Ok(claims)
     }
 
-    fn whom(&self, token: &str) -> Result<Renewed<Self>, TokenError> {
+    fn whom(&self, token: &str) -> Result<Renewed<Self>, Fault> {
         let claims = self.tokens.verify(token)?;
         let ttl = claims.ttl();
         let Claims { sub, info, .. } = claims;
@@ -138,8 +135,8 @@ impl Source for Memory {
             Renewed { who, user, info: None, ttl: None, bearer: None }
         } else {
             self.whom(&connect.token).map_err(|error| match error {
-                TokenError::Expired => Turned::from(ErrorCode::TOKEN_EXPIRED),
-                TokenError::Invalid => Disconnect::INVALID_TOKEN.into(),
+                Fault::Expired => Turned::from(ErrorCode::TOKEN_EXPIRED),
+                Fault::Invalid => Disconnect::INVALID_TOKEN.into(),
             })?
         };
         let personal = (!renewed.user.is_empty()).then(|| {
@@ -154,8 +151,8 @@ impl Source for Memory {
     async fn renew(&self, who: &User, token: &str) -> Result<Renewed<Self>, Turned> {
         match self.whom(token) {
             Ok(renewed) if renewed.who == *who => Ok(renewed),
-            Ok(_) | Err(TokenError::Invalid) => Err(Disconnect::INVALID_TOKEN.into()),
-            Err(TokenError::Expired) => Err(Disconnect::EXPIRED.into()),
+            Ok(_) | Err(Fault::Invalid) => Err(Disconnect::INVALID_TOKEN.into()),
+            Err(Fault::Expired) => Err(Disconnect::EXPIRED.into()),
         }
     }
 
@@ -183,9 +180,9 @@ impl Source for Memory {
         asker: Asker<'_, Self>,
         channel: &str,
         token: &str,
-    ) -> Result<Option<Duration>, Turned> {
+    ) -> Result<Permitted, Turned> {
         match self.admit(asker.who, channel, token) {
-            Ok(claims) => Ok(claims.ttl()),
+            Ok(claims) => Ok(claims.permitted()),
             Err(Turned::Away(error)) if error.code == ErrorCode::TOKEN_EXPIRED.code => {
                 Err(Disconnect::SUBSCRIPTION_EXPIRED.into())
             }
@@ -246,7 +243,7 @@ impl Source for Memory {
         Err(Disconnect::NOT_AVAILABLE)
     }
 
-    async fn publish(
+    async fn say(
         &self,
         who: &User,
         member: &Member,

@@ -1,6 +1,7 @@
 //! Starts and stops the server.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix_server::ServerHandle;
@@ -48,11 +49,16 @@ impl Server {
     pub fn start(mut config: Config, settings: Settings) -> io::Result<Self> {
         config.server.port = settings.port;
         let hubs = Hubs::default();
-        let (presence, moves) = Presence::new(config.socket.moves_len);
-        let telling = tokio::spawn(hubs.clone().tell_moves(moves));
+        let (presence, mut moves) = Presence::new(config.socket.moves_len);
+        let workers = hubs.clone();
+        let telling = tokio::spawn(async move {
+            while let Some(moved) = moves.recv().await {
+                workers.send(&Message::Moved(moved)).await;
+            }
+        });
         let memory = web::Data::new(Memory {
             socket: config.socket,
-            house: House::new(presence),
+            house: House::new(Arc::new(presence)),
             hubs: hubs.clone(),
             tokens: Tokens::new(&settings.secret),
             api_key: settings.api_key,

@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use ordercast::auth::{TokenError, now};
+use ordercast::auth::now;
 use ordercast::protocol::RawJson;
+use ordercast::session::Permitted;
 use serde::Deserialize;
 
 /// What a token says.
@@ -28,6 +29,20 @@ impl Claims {
         let left = self.exp? - now().as_second();
         Some(Duration::from_secs(u64::try_from(left).unwrap_or_default()))
     }
+
+    /// What it gives as a subscription's.
+    pub fn permitted(&self) -> Permitted {
+        Permitted { ttl: self.ttl(), bearer: None }
+    }
+}
+
+/// Why a token does not do.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// It was good once.
+    Expired,
+    /// It never was.
+    Invalid,
 }
 
 /// Verifies tokens.
@@ -46,14 +61,14 @@ impl Tokens {
     }
 
     /// What a token says, if it is good.
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Claims, Fault> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
         let claims = decode::<Claims>(token, &self.0, &validation);
-        let claims = claims.map_err(|_| TokenError::Invalid)?.claims;
+        let claims = claims.map_err(|_| Fault::Invalid)?.claims;
         if claims.ttl().is_some_and(|left| left.is_zero()) {
-            return Err(TokenError::Expired);
+            return Err(Fault::Expired);
         }
         Ok(claims)
     }

@@ -11,12 +11,13 @@ use ordercast::domain::{
     Undeliverable, Vehicle, Window,
 };
 use ordercast::store::{
-    Change, Credential, Database, DriverPatch, IdempotencyKey, Listening, OrderFilter, Outcome,
-    Scope, StorePatch, Target, Writer, run_writer, statement,
+    Change, Credential, Database, DriverPatch, IdempotencyKey, Listening, MemberRow, OrderFilter,
+    Outcome, Scope, Seen, StorePatch, Target, Writer, run_writer, statement,
 };
 use ordercast::view::Sheet;
 use serde_json::json;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use crate::server;
 
@@ -165,6 +166,8 @@ async fn each_statement_runs_through_its_code() {
     let mut walk = Walk::start("walk").await;
     let (tenant, database) = (walk.tenant, walk.database.clone());
     parties(&walk).await;
+    members(&walk).await;
+    revoking(&mut walk).await;
 
     let placed = match walk.place(walk.draft(), Some("k1")).await {
         Outcome::Placed(sheet) => *sheet,
@@ -224,6 +227,7 @@ async fn each_statement_runs_through_its_code() {
 
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
+    deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}
     let again = walk.place(walk.draft(), Some("k1")).await;
     // The key is forgotten, the external id is not.
@@ -293,6 +297,96 @@ async fn parties(walk: &Walk) {
     assert_eq!(after, both[1..]);
 }
 
+/// Two processes tell each other who is there, and one of them dies.
+async fn members(walk: &Walk) {
+    let database = &walk.database;
+    let (one, other, alive) = (Uuid::new_v4(), Uuid::new_v4(), Duration::from_secs(15));
+    let seen = |is_new, others| Seen { is_new, others };
+    assert_eq!(database.upsert_process(one, alive).await.unwrap(), seen(true, 0));
+    assert_eq!(database.upsert_process(other, alive).await.unwrap(), seen(true, 1));
+    assert_eq!(database.upsert_process(one, alive).await.unwrap(), seen(false, 1));
+    let member = |channel: &str, user: &str, info: Option<&str>| MemberRow {
+        channel: channel.to_owned(),
+        client: Uuid::new_v4(),
+        user: user.to_owned(),
+        info: info.map(str::to_owned),
+    };
+    let (ann, bob) = (member("order:1", "ann", Some("{}")), member("order:2", "bob", None));
+    let both = [ann.clone(), bob.clone()];
+    database.insert_members(one, &both).await.unwrap();
+    database.insert_members(one, &both).await.unwrap();
+    let channels = ["order:1".to_owned(), "order:2".to_owned()];
+    let list = async |asker, limit| {
+        let rows = database.list_members(asker, &channels, alive, limit).await.unwrap();
+        let mut found: Vec<_> = rows.into_iter().map(|it| (it.client, it.user, it.info)).collect();
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        found
+    };
+    let of = |it: &MemberRow| (it.client, it.user.clone(), it.info.clone());
+    assert_eq!(list(other, 9).await, [of(&ann), of(&bob)]);
+    assert_eq!(list(other, 1).await.len(), 1);
+    assert_eq!(list(one, 9).await, [], "it knows its own");
+    database.delete_members(one, &[(ann.channel.clone(), ann.client)]).await.unwrap();
+    assert_eq!(list(other, 9).await, [of(&bob)]);
+    database.notify_moves(&["{}".to_owned()]).await.unwrap();
+
+    // Silent for long enough it is not believed, and then forgotten with its members.
+    let age = "update processes set seen_at = seen_at - interval '1 minute'";
+    walk.client.batch_execute(age).await.unwrap();
+    assert_eq!(list(other, 9).await, []);
+    assert_eq!(database.upsert_process(other, alive).await.unwrap(), seen(false, 0));
+    database.delete_silent_processes(alive).await.unwrap();
+    let left = walk.client.query_one("select count(*) from members", &[]).await.unwrap();
+    assert_eq!(left.try_get::<_, i64>(0).unwrap(), 0);
+    database.delete_process(other).await.unwrap();
+    let left = walk.client.query_one("select count(*) from processes", &[]).await.unwrap();
+    assert_eq!(left.try_get::<_, i64>(0).unwrap(), 0);
+}
+
+/// A token and the API key made above are revoked, read back, and forgotten when it is time.
+async fn revoking(walk: &mut Walk) {
+    let ops = || actor(Role::Platform, "backend");
+    let key = walk.database.find_credential(&[1; 32]).await.unwrap().unwrap().id;
+    let tokens = [CredentialId::new(), key, CredentialId::new()];
+    for keep in [Duration::ZERO, Duration::from_hours(1)] {
+        for token in tokens {
+            let outcome = walk.submit(ops(), None, Target::Revoke { token, keep }).await;
+            assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
+        }
+        walk.listening.connect().await.unwrap();
+        // A page of each, so that they are found after one another.
+        let (mut read, mut after) = (Vec::new(), None);
+        while let [one] = walk.listening.read_revoked(after, 1).await.unwrap()[..] {
+            assert_eq!(one.tenant, walk.tenant);
+            read.push(one.id);
+            after = Some(one);
+        }
+        let mut wanted = tokens;
+        wanted.sort_unstable();
+        assert_eq!(read, wanted);
+        assert!(!walk.database.sweep_revoked_tokens().await.unwrap());
+        let left = walk.listening.read_revoked(None, 9).await.unwrap().len();
+        assert_eq!(left, if keep.is_zero() { 0 } else { 3 });
+    }
+    assert!(walk.database.find_credential(&[1; 32]).await.unwrap().is_none());
+    let events = walk.listening.read_events(0, 100).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["token.revoked"; 6]);
+}
+
+async fn deleting(walk: &Walk) {
+    let platform = || actor(Role::Platform, "backend");
+    let ended = |outcome: Outcome| assert!(matches!(outcome, Outcome::Ended), "{outcome:?}");
+    let store = walk.store.id;
+    ended(walk.submit(platform(), None, Target::DeleteStore { store }).await);
+    assert_eq!(walk.database.find_store(walk.tenant, store).await.unwrap(), None);
+    let driver = walk.drivers[1].id;
+    ended(walk.submit(platform(), None, Target::DeleteDriver { driver }).await);
+    assert_eq!(walk.database.find_driver(walk.tenant, driver).await.unwrap(), None);
+    let again = walk.database.upsert_driver(&walk.drivers[1]).await.unwrap();
+    assert_eq!(again, (walk.drivers[1].clone(), true), "off duty again");
+}
+
 async fn lists(walk: &Walk, sheet: &Sheet) {
     let order = &sheet.order;
     let at = order.stamps.created;
@@ -328,7 +422,9 @@ async fn lists(walk: &Walk, sheet: &Sheet) {
 async fn log(walk: &mut Walk, id: OrderId) {
     let (database, tenant) = (&walk.database, walk.tenant);
     let (epoch, last) = walk.listening.connect().await.unwrap();
-    assert!(epoch.len() == 12 && database.epoch() == epoch);
+    assert!(epoch.len() == 12 && database.epoch().is_empty());
+    walk.listening.tell_epoch(&epoch);
+    assert_eq!(database.epoch(), epoch);
     assert_eq!(database.read_head().await.unwrap(), last);
     assert!(walk.listening.probe(Duration::from_secs(10)).await);
     let all = walk.listening.read_events(0, 100).await.unwrap();

@@ -60,12 +60,17 @@ const COMPUTED: &[Computed] = &[
     ),
     ("list_stores", &[("store", false)], "a record of a row that is there"),
     ("lock_orders", &[("record", false)], "a record of a row that is there"),
+    ("notify_moves", &[("notified", false)], "pg_notify gives a void, which is not null"),
     (
         "read_batch_drivers",
-        &[("driver", false), ("active", false)],
-        "a record of a row that is there; a count or 0",
+        &[("driver", false), ("deleted", false), ("active", false)],
+        "a record of a row that is there; whether; a count or 0",
     ),
-    ("read_batch_stores", &[("store", false)], "a record of a row that is there"),
+    (
+        "read_batch_stores",
+        &[("store", false), ("deleted", false)],
+        "a record of a row that is there; whether",
+    ),
     (
         "read_epoch",
         &[("epoch", false)],
@@ -79,6 +84,11 @@ const COMPUTED: &[Computed] = &[
         "upsert_driver",
         &[("driver", false), ("created", false)],
         "a record of a row that is there; id and $1 are not null",
+    ),
+    (
+        "upsert_process",
+        &[("is_new", false), ("others", false)],
+        "a system column compared with a number; a count",
     ),
     (
         "upsert_store",
@@ -194,7 +204,7 @@ fn used_by_names_exactly_the_modules_that_run_it() {
 /// The only SQL outside `sql/`: nothing of it is about our data.
 const LITERALS: &[(&str, &[&str])] = &[
     ("store/batch.rs", &["begin", "rollback"]),
-    ("store/listen.rs", &["listen ordercast", ""]),
+    ("store/listen.rs", &["listen ordercast; listen ordercast_members", ""]),
     ("store/mod.rs", &["begin read only; set local plan_cache_mode = force_custom_plan", "commit"]),
     (
         "store/migrate.rs",

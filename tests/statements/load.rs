@@ -32,6 +32,14 @@ insert into idempotency_keys (tenant_id, scope, key, request_hash, order_id, cre
 select id('tenant', n % $tenants), 'platform:backend', 'key ' || n, sha256(n::text::bytea),
        id('order', n), now() - n * interval '1 second'
 from generate_series(0, 9999) n;
+insert into revoked_tokens (tenant_id, id, revoked_at, keep_until)
+select id('tenant', n % $tenants), id('token', n), now(), now() + n * interval '1 second'
+from generate_series(0, 9999) n;
+insert into processes (id, seen_at)
+select id('process', n), now() - n * interval '1 second' from generate_series(0, 999) n;
+insert into members (process_id, channel, client_id, user_id)
+select id('process', n % 10), 'order:' || n % 5000, id('client', n), 'user ' || n
+from generate_series(0, 19999) n;
 ";
 
 /// Orders from `$from` to before `$to`, a second apart, open where `$open`, with their events.

@@ -115,6 +115,7 @@ fn explain(error: app::Error) -> anyhow::Error {
         app::Error::Listen { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
         app::Error::Database(_)
         | app::Error::Schema(_)
+        | app::Error::Keys(_)
         | app::Error::Serving(_)
         | app::Error::Ended(_) => false,
     };
@@ -147,7 +148,7 @@ async fn play(
     // A name of its own, so that evenings on one database do not meet.
     let name = format!("demo {}", uuid::Uuid::now_v7());
     let tenant = database.upsert_tenant(&name).await?;
-    let key = admin::make_api_key(database, tenant, "demo").await?;
+    let (_id, key) = admin::make_api_key(database, tenant, "demo").await?;
     let pace = Pace::new(demo.orders_per_minute);
     let plan = Plan { base: public_url(app.address()), key, pace, span: demo.span };
 

@@ -132,11 +132,14 @@ fn check(
 /// Whether an audience hears of this type at all.
 fn hears(audience: Audience, kind: &str) -> bool {
     let own_affair = ["courier.searching", "courier.search_failed"].contains(&kind);
+    let of_a_store = ["store.paused", "store.deleted"].contains(&kind);
+    let of_a_courier = ["driver.duty", "driver.deleted"].contains(&kind);
+    let others = kind != "token.revoked";
     match audience {
         Audience::Ops | Audience::Platform => true,
-        Audience::Customer => !own_affair && kind != "driver.duty" && kind != "store.paused",
-        Audience::Store => kind != "driver.duty",
-        Audience::Driver => !own_affair && kind != "store.paused",
+        Audience::Customer => others && !own_affair && !of_a_courier && !of_a_store,
+        Audience::Store => others && !of_a_courier,
+        Audience::Driver => others && !own_affair && !of_a_store,
         Audience::FormerDriver => ["courier.changed", "courier.unassigned"].contains(&kind),
     }
 }

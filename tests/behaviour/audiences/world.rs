@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use ordercast::domain::{
-    Actor, Draft, Driver, DriverId, Dropoff, Duty, EventId, Fact, Facts, Fulfilment, Item, Leg,
-    Order, OrderId, Place, Proof, ProofKind, ProofRequired, Reason, ReasonCode, Role, Status,
-    Store, StoreId, TenantId, TenantRules, Undeliverable, Vehicle, Window, Word as _, place,
+    Actor, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, EventId, Fact, Facts, Fulfilment,
+    Item, Leg, Order, OrderId, Place, Proof, ProofKind, ProofRequired, Reason, ReasonCode, Role,
+    Status, Store, StoreId, TenantId, TenantRules, Undeliverable, Vehicle, Window, Word as _,
+    place,
 };
 use ordercast::view::{LogEvent, Sheet, fact_data};
 use serde_json::json;
@@ -143,7 +144,14 @@ impl World {
     }
 
     pub(super) fn event(&self, fact: &Fact, sheet: &Sheet, by: Role) -> LogEvent {
-        let alone = matches!(fact, Fact::DriverDuty { .. } | Fact::StorePaused { .. });
+        let alone = matches!(
+            fact,
+            Fact::DriverDuty { .. }
+                | Fact::StorePaused { .. }
+                | Fact::StoreDeleted
+                | Fact::DriverDeleted
+                | Fact::TokenRevoked { .. }
+        );
         let mut data = fact_data(fact, (!alone).then_some(sheet));
         data["place"] = json!({"lat": 11.654_321, "lng": 12.5});
         let lost = matches!(fact, Fact::CourierChanged { .. } | Fact::CourierUnassigned { .. });
@@ -201,6 +209,9 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
         Fact::CourierAtDoor,
         Fact::DriverDuty { duty: Duty::On },
         Fact::StorePaused { until: some },
+        Fact::StoreDeleted,
+        Fact::DriverDeleted,
+        Fact::TokenRevoked { token: CredentialId::new() },
     ];
     for fact in &all {
         match fact {
@@ -228,7 +239,10 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
             | Fact::CourierAtStore
             | Fact::CourierAtDoor
             | Fact::DriverDuty { .. }
-            | Fact::StorePaused { .. } => {}
+            | Fact::StorePaused { .. }
+            | Fact::StoreDeleted
+            | Fact::DriverDeleted
+            | Fact::TokenRevoked { .. } => {}
         }
     }
     all

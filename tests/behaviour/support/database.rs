@@ -88,7 +88,8 @@ impl Scratch {
     pub async fn contents(&self) -> Vec<(String, String)> {
         let client = self.connect().await;
         let mut contents = Vec::new();
-        for table in ["log_head", "events", "orders", "stores", "drivers", "idempotency_keys"] {
+        let tables = ["log_head", "events", "orders", "stores", "drivers", "idempotency_keys"];
+        for table in tables.into_iter().chain(["revoked_tokens", "credentials"]) {
             let digest = format!(
                 "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {table} t"
             );

@@ -3,21 +3,25 @@
 mod city;
 mod database;
 mod follower;
+mod issuer;
 mod log;
 mod phone;
 mod process;
 pub mod raw;
 mod rest;
+mod signer;
 pub mod speaker;
 
 pub use city::{City, merged};
 pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
+pub use issuer::{Certificate, Issuer};
 pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use raw::{Raw, UPGRADE, client_frame};
 pub use rest::{Answer, Rest};
+pub use signer::{RSA_WEAK_MODULUS, Signer, key_set};
 
 use std::time::Duration;
 

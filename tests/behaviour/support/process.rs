@@ -23,7 +23,16 @@ impl Process {
 
     /// Starts a process that is expected to give up: its exit code and what it said.
     pub async fn give_up(database_url: &str) -> (Option<i32>, String) {
+        Self::give_up_with(database_url, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn give_up_with(
+        database_url: &str,
+        environment: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
         let mut command = Self::command(database_url);
+        command.envs(environment.iter().copied());
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }

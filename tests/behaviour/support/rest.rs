@@ -71,6 +71,10 @@ impl Rest {
         self.send(Method::PATCH, path, &[], body.to_string().into_bytes()).await
     }
 
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], Vec::new()).await
+    }
+
     /// Sends any request with any bytes and headers.
     pub async fn send(
         &self,

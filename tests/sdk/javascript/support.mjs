@@ -126,9 +126,10 @@ export class Server {
   }
 }
 
-/** The network between clients and the server: a TCP proxy that can be cut. */
+/** The network between clients and the server: a TCP proxy that can be cut, and stalled. */
 export class Network {
   #sockets = new Set();
+  #pairs = new Set();
   #target;
   #whole = true;
   #listener;
@@ -158,6 +159,9 @@ export class Network {
     const far = net.connect(this.#target.port, '127.0.0.1');
     far.on('error', () => near.destroy());
     near.pipe(far).pipe(near);
+    const pair = { near, far };
+    this.#pairs.add(pair);
+    near.on('close', () => this.#pairs.delete(pair));
     for (const socket of [near, far]) {
       this.#sockets.add(socket);
       socket.on('close', () => {
@@ -181,6 +185,15 @@ export class Network {
 
   mend() {
     this.#whole = true;
+  }
+
+  /** From now on nothing more arrives from the server where a connection is open, and it stays. */
+  stall() {
+    for (const { near, far } of this.#pairs) far.unpipe(near);
+  }
+
+  flow() {
+    for (const { near, far } of this.#pairs) far.pipe(near);
   }
 
   async remove() {
@@ -211,6 +224,8 @@ export class Subscriber {
   subscribing = [];
   unsubscribed = [];
   errors = [];
+  /** What a snapshot stood for: after which position, up to which. */
+  lost = [];
 
   constructor(client, channel, options) {
     const data = client.binary && options?.data ? bytes(options.data) : options?.data;
@@ -221,11 +236,21 @@ export class Subscriber {
         spoken(await history.call(this.subscription, asked));
     }
     this.subscription.on('publication', (context) => this.publications.push(spoken(context)));
-    this.subscription.on('subscribed', (context) => this.subscribed.push(spoken(context)));
+    this.subscription.on('subscribed', (context) => {
+      const { wasRecovering, recovered, streamPosition } = context;
+      if (wasRecovering && !recovered) this.lost.push([this.#reached(), streamPosition.offset]);
+      this.subscribed.push(spoken(context));
+    });
     this.subscription.on('subscribing', (context) => this.subscribing.push(context));
     this.subscription.on('unsubscribed', (context) => this.unsubscribed.push(context));
     this.subscription.on('error', (context) => this.errors.push(context));
     this.subscription.subscribe();
+  }
+
+  /** Where it stands in the log by what it was told. */
+  #reached() {
+    const told = this.subscribed.map((context) => context.streamPosition.offset);
+    return Math.max(0, ...told, ...this.offsets.slice(-1));
   }
 
   get types() {
@@ -254,5 +279,12 @@ export class Subscriber {
     assert.deepEqual(this.offsets, positions);
     const growing = positions.every((position, nth) => nth === 0 || position > positions[nth - 1]);
     assert.ok(growing, `positions ${positions}`);
+  }
+  /** Asserts that it heard `log`, but for what a snapshot stood for, and no more. */
+  missedNothing(log) {
+    const within = (at) => this.lost.some(([low, high]) => low < at && at <= high);
+    const expected = log.filter(({ position }) => !within(position));
+    assert.deepEqual(this.publications.map((heard) => heard.data), expected);
+    this.inOrder();
   }
 }

@@ -182,7 +182,10 @@ impl Folded {
             | Fact::CourierSearching { .. }
             | Fact::CourierSearchFailed
             | Fact::DriverDuty { .. }
-            | Fact::StorePaused { .. } => {}
+            | Fact::StorePaused { .. }
+            | Fact::StoreDeleted
+            | Fact::DriverDeleted
+            | Fact::TokenRevoked { .. } => {}
         }
         assert_eq!(
             event.prior_driver,
