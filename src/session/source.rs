@@ -53,6 +53,13 @@ pub trait Source: Send + Sync + Sized + 'static {
     /// A channel, if there is one of this name and it is `who`'s to hear.
     async fn open(&self, asker: Asker<'_, Self>, ask: &Subscribe) -> Result<Opened<Self>, Turned>;
 
+    /// Whether what is published on a channel that was opened comes as deltas: if the subscribe
+    /// asked for them (`delta` is `fossil`) its ears and its scope may share a
+    /// [`Deltas`](crate::protocol::Deltas), by which all that it hears and reads is then encoded.
+    fn makes_deltas(&self, _opened: &Opened<Self>) -> bool {
+        false
+    }
+
     /// Whether `who`, of whom more or less is known now, may still hear what it opened earlier.
     fn still_opens(&self, who: &Self::Who, channel: &str) -> bool;
 

@@ -72,6 +72,7 @@ pub(super) struct Begun<S: Source> {
     asked_from: Option<u64>,
     member: Option<Arc<Member>>,
     ttl: Option<Duration>,
+    delta: bool,
     by_server: bool,
     by_connection: bool,
 }
@@ -98,7 +99,7 @@ impl<S: Source> Begun<S> {
 
 impl<S: Source> Live<S> {
     fn result(&self) -> SubscribeResult<'_> {
-        let Begun { reading, asked_from, ttl, .. } = &self.begun;
+        let Begun { reading, asked_from, ttl, delta, .. } = &self.begun;
         let (offset, recovery, data) = match (&reading.found, asked_from) {
             // The offset that was asked from: each publication then advances it.
             (Found::Missed(publications), Some(from)) => {
@@ -116,6 +117,7 @@ impl<S: Source> Live<S> {
             recovery,
             data,
             ttl: *ttl,
+            delta: *delta,
         }
     }
 }
@@ -266,6 +268,7 @@ impl<S: Source> Session<S> {
             Start::After { offset, .. } => Some(offset),
             Start::State | Start::Now => None,
         };
+        let delta = self.source.makes_deltas(&opened);
         let Opened { info, permitted, is_seen, .. } = opened;
         let ttl = permitted.and_then(|permitted| permitted.ttl);
         let by_connection = permitted.is_none();
@@ -273,8 +276,17 @@ impl<S: Source> Session<S> {
             None => Arc::clone(member),
             Some(_) => Arc::new(Member { chan_info: info, ..Member::clone(member) }),
         });
-        let by_server = false;
-        Ok(Begun { channel, entered, reading, asked_from, member, ttl, by_server, by_connection })
+        Ok(Begun {
+            channel,
+            entered,
+            reading,
+            asked_from,
+            member,
+            ttl,
+            delta,
+            by_server: false,
+            by_connection,
+        })
     }
 
     /// Queues what came since the reading, behind the reply.

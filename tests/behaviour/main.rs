@@ -9,12 +9,15 @@
 )]
 #![expect(unreachable_pub, reason = "pub means that other tests use it")]
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
 mod support;
 
 mod audiences;
 mod channels;
 mod chaos;
 mod concurrent_writes;
+mod conforming;
 mod connecting;
 mod deleting;
 mod following;

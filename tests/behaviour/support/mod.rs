@@ -10,6 +10,7 @@ mod process;
 pub mod raw;
 mod rest;
 mod signer;
+pub mod speaker;
 mod stream;
 
 pub use city::{City, merged};
