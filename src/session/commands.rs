@@ -70,6 +70,10 @@ impl<S: Source> Session<S> {
         // Ours to mend when it is late: the token may be good.
         let late = Err(ErrorCode::INTERNAL.into());
         let welcome = async {
+            // More than it can have: not to be kept while its token is looked up.
+            if connect.subs.len() > self.source.settings().max_subscriptions {
+                return Err(ErrorCode::LIMIT_EXCEEDED.into());
+            }
             let welcome = self.source.welcome(&connect).await?;
             self.make_subscriptions(welcome, &connect).await
         };
