@@ -44,3 +44,4 @@ mod tokens;
 mod two_processes;
 mod validating;
 mod window;
+mod wire;
