@@ -83,6 +83,8 @@ impl World {
             config.socket.max_subscriptions = MOST_SUBSCRIPTIONS;
             // Nobody connects in time; it is not what is looked for.
             config.socket.stale_timeout_s = of(120);
+            // Who hears little is pinged sooner than a test loses patience.
+            config.socket.ping_interval_s = of(5);
             // Small, so that what grows shows.
             config.feed.window_len = 64;
         })
@@ -215,8 +217,9 @@ impl World {
             "order.unready",
             "order.pickup",
             "order.deliver",
-            "order.cancel",
             "order.update",
+            "order.update",
+            "order.prep",
             "order.prep",
             "order.assign",
             "order.unassign",
@@ -243,17 +246,33 @@ impl World {
             1 => json!({"order": chance.pick(&odd()).clone()}),
             // Orders are made seldom: every snapshot holds all of them.
             2 if chance.one_in(20) => home.city.order_body(json!({})),
-            _ => merged(
-                json!({"order": chance.pick(&home.orders), "prep_min": 10,
-                    "note": "n".repeat(chance.below(9)), "reason": "duplicate",
-                    "driver": home.city.driver, "store": home.city.store}),
-                match chance.below(6) {
-                    0 => json!({"if_match": chance.below(5)}),
-                    1 => json!({"idempotency_key": chance.pick(&odd()).clone()}),
-                    2 => json!({"if_match": chance.pick(&odd()).clone()}),
-                    _ => json!({}),
-                },
-            ),
+            _ => {
+                let mut data = json!({"order": chance.pick(&home.orders)});
+                let more = [
+                    ("prep_min", json!(10)),
+                    ("note", json!("n".repeat(chance.below(9)))),
+                    ("reason", json!("duplicate")),
+                    ("driver", json!(home.city.driver)),
+                    ("store", json!(home.city.store)),
+                    ("if_match", json!(chance.below(5))),
+                    ("if_match", chance.pick(&odd()).clone()),
+                    ("idempotency_key", chance.pick(&odd()).clone()),
+                ];
+                // What a method needs, or one thing more or less.
+                for (name, value) in &more {
+                    let needs = match method {
+                        "order.accept" | "order.prep" => *name == "prep_min",
+                        "order.update" => *name == "note",
+                        "order.cancel" => *name == "reason",
+                        "order.assign" => *name == "driver",
+                        _ => false,
+                    };
+                    if needs != chance.one_in(12) {
+                        data[*name] = value.clone();
+                    }
+                }
+                data
+            }
         };
         json!({"method": method, "data": data})
     }
@@ -273,7 +292,7 @@ impl World {
                     subscribe = merged(subscribe, self.position(chance, top));
                     subscribe["recover"] = true.into();
                 }
-                if chance.one_in(6) {
+                if chance.one_in(10) {
                     let permit = chance.pick(&self.permits);
                     let token = &permit.token;
                     subscribe["token"] =
@@ -333,7 +352,11 @@ impl World {
     }
 
     pub fn connect(&self, chance: &mut Chance, top: u64) -> Value {
-        let mut connect = json!({"token": self.token(chance), "name": "fuzz"});
+        let token = match chance.below(6) {
+            0 => self.token(chance),
+            _ => chance.pick(&self.people).token.clone(),
+        };
+        let mut connect = json!({"token": token, "name": "fuzz"});
         match chance.below(5) {
             0 => connect["data"] = json!({"personal": true}),
             1 => connect["data"] = chance.pick(&odd()).clone(),

@@ -216,7 +216,8 @@ async fn all(run: &RefCell<Run>, world: &World, quarter: bool) -> u64 {
             if quarter && begun.elapsed() * 4 > run.borrow().length() {
                 break;
             }
-            commands.set(commands.get() + session(&mut chance, world, &seeds).await);
+            let sent = session(&mut chance, world, &seeds).await;
+            commands.set(commands.get() + sent);
             assert!(held() - base < UNDER_WAY, "{} bytes are held, {base} before", held());
         }
     };
