@@ -24,7 +24,7 @@ use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::House;
 use crate::store::{self, Database, SchemaState, Writer};
-use crate::{dashboard, http, server};
+use crate::{channels, dashboard, http, server};
 
 /// Why a process does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -233,5 +233,8 @@ async fn check_schema(config: &Config) -> Result<(), Error> {
 
 /// Every route but those of sockets.
 fn routes(services: &mut ServiceConfig) {
-    services.configure(http::configure).configure(dashboard::configure);
+    services
+        .configure(http::configure)
+        .configure(channels::configure)
+        .configure(dashboard::configure);
 }

@@ -193,9 +193,10 @@ fn is_known(api: &Api, topic: &Topic, ear: &Ear) -> bool {
 /// The publications of those events that the listeners of a channel hear.
 fn encode(opened: &Opened<Api>, codec: Codec, events: &[Arc<Publication>]) -> Vec<Bytes> {
     let heard = events.iter().filter_map(|publication| {
-        let mut topics = publication.topics();
-        let (topic, ear) =
-            opened.ears.iter().find(|(topic, _ear)| topics.any(|its| its == *topic))?;
+        let (topic, ear) = opened
+            .ears
+            .iter()
+            .find(|(topic, _ear)| publication.topics().any(|its| its == *topic))?;
         if publication.passes(ear) { publication.publication(topic, ear, codec) } else { None }
     });
     heard.collect()

@@ -23,9 +23,11 @@ impl<S: Source> Session<S> {
         self.rearmed.notify_one();
     }
 
-    /// When a right that lasts `ttl` more ends for good.
+    /// When a right that lasts `ttl` more ends for good. Who only listens cannot bring a newer
+    /// token, so none is awaited.
     pub(super) fn end_of(&self, ttl: Option<Duration>) -> Option<Instant> {
-        let grace = self.source.settings().expiry_grace_s.get();
+        let awaited = self.source.settings().expiry_grace_s.get();
+        let grace = if self.is_one_way() { Duration::ZERO } else { awaited };
         ttl.map(|ttl| Instant::now() + ttl + grace)
     }
 
@@ -98,6 +100,11 @@ impl<S: Source> Session<S> {
         let mut subscriptions = self.subscriptions.borrow_mut();
         for (_channel, subscription) in subscriptions.extract_if(|_, it| it.has_ended()) {
             self.let_go(&subscription);
+            // It was all that there was to hear, and its end has been told.
+            if self.kind.is_of_one_channel {
+                self.mailbox.end_as_it_is(Disconnect::CONNECTION_CLOSED);
+                return Err(Disconnect::CONNECTION_CLOSED);
+            }
         }
         let ended =
             |_: &String, it: &mut super::Subscription<S>| it.expires.is_some_and(|at| now >= at);

@@ -12,6 +12,7 @@ mod process;
 pub mod raw;
 mod rest;
 mod signer;
+mod stream;
 
 pub use caller::Caller;
 pub use city::{City, merged};
@@ -21,9 +22,10 @@ pub use issuer::{Certificate, Issuer};
 pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
-pub use raw::{Raw, UPGRADE, client_frame};
+pub use raw::{Raw, UPGRADE, client_frame, encoded};
 pub use rest::{Answer, Rest};
 pub use signer::{RSA_WEAK_MODULUS, Signer, key_set};
+pub use stream::Stream;
 
 use std::time::Duration;
 
