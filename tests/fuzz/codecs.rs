@@ -138,7 +138,7 @@ fn any_body_is_read_or_refused() {
 }
 
 fn wires() -> [Wire; 5] {
-    let epoch = "e1".into();
+    let epoch = Box::<str>::from("e1").into();
     [Wire::Socket, Wire::OneWay, Wire::Lines, Wire::Events, Wire::Resumable { epoch }]
 }
 
@@ -215,7 +215,7 @@ fn whatever_is_said_stays_one_message_on_every_way() {
         if codec == Codec::Json {
             let event = Wire::Events.carry(codec, frame.clone());
             assert_eq!(events(&event), [(None, None, String::from_utf8(said.clone()).unwrap())]);
-            let wire = Wire::Resumable { epoch: "e1".into() };
+            let wire = Wire::Resumable { epoch: Box::<str>::from("e1").into() };
             let resumable = events(&wire.carry(codec, frame.clone()));
             if publishes {
                 let [(id, None, text)] = &resumable[..] else { panic!("{resumable:?}") };
