@@ -117,6 +117,9 @@ struct Session<S: Source> {
     opened: Instant,
     next_ping: Cell<Option<Instant>>,
     pong_until: Cell<Option<Instant>>,
+    /// Since when commands are carried out: what the client says meanwhile is not read, its pong
+    /// neither.
+    busy_since: Cell<Option<Instant>>,
     expires: Cell<Option<Instant>>,
     /// Rung when one of the moments above, or one of a subscription, has changed.
     rearmed: Rc<Notify>,
@@ -154,6 +157,7 @@ impl<S: Source> Session<S> {
             opened: Instant::now(),
             next_ping: Cell::new(None),
             pong_until: Cell::new(None),
+            busy_since: Cell::new(None),
             expires: Cell::new(None),
             rearmed: Rc::new(Notify::new()),
         })

@@ -31,6 +31,18 @@ impl<S: Source> Session<S> {
         ttl.map(|ttl| Instant::now() + ttl + grace)
     }
 
+    /// What the client says is read again: the time in which it was not does not count against
+    /// its pong.
+    pub(super) fn read_again(&self) {
+        let Some(since) = self.busy_since.take() else { return };
+        if let Some(until) = self.pong_until.get() {
+            let (now, patience) = (Instant::now(), self.source.settings().pong_timeout_s.get());
+            let asked = until.checked_sub(patience).unwrap_or(since);
+            self.pong_until.set(Some(until + now.saturating_duration_since(since.max(asked))));
+            self.rearmed.notify_one();
+        }
+    }
+
     /// Waits for whatever ends the session by time, and pings meanwhile.
     pub(super) async fn watch(&self) -> Disconnect {
         let settings = self.source.settings();
@@ -44,7 +56,9 @@ impl<S: Source> Session<S> {
             if self.expires.get().is_some_and(|at| now >= at) {
                 return Disconnect::EXPIRED;
             }
-            if self.pong_until.get().is_some_and(|at| now >= at) {
+            // While nothing is read, a pong cannot be heard.
+            let pong_until = self.pong_until.get().filter(|_| self.busy_since.get().is_none());
+            if pong_until.is_some_and(|at| now >= at) {
                 return Disconnect::NO_PONG;
             }
             if let Err(disconnect) = self.end_expired(now) {
@@ -64,7 +78,7 @@ impl<S: Source> Session<S> {
             let moments = [
                 silent.then_some(stale),
                 self.expires.get(),
-                self.pong_until.get(),
+                self.pong_until.get().filter(|_| self.busy_since.get().is_none()),
                 self.next_ping.get(),
                 ends,
             ];

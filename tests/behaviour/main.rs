@@ -51,3 +51,4 @@ mod tokens;
 mod two_processes;
 mod validating;
 mod window;
+mod wire;

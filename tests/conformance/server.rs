@@ -58,7 +58,7 @@ impl Server {
         });
         let memory = web::Data::new(Memory {
             socket: config.socket,
-            house: House::new(Arc::new(presence)),
+            house: House::new(Arc::new(presence), Arc::default()),
             hubs: hubs.clone(),
             tokens: Tokens::new(&settings.secret),
             api_key: settings.api_key,

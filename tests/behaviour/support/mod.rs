@@ -1,7 +1,9 @@
 //! What tests stand on: a server, those who call it, and those who listen.
 
+mod caller;
 mod city;
 mod database;
+pub mod dialect;
 mod follower;
 mod issuer;
 mod log;
@@ -13,6 +15,7 @@ mod signer;
 pub mod speaker;
 mod stream;
 
+pub use caller::Caller;
 pub use city::{City, merged};
 pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
