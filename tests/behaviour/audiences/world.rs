@@ -12,9 +12,10 @@ use serde_json::json;
 
 /// What is planted, each to be found by a text that nothing else holds.
 pub(super) const LAST_NAME: &str = "Quillfeather";
-/// The last four digits of the customer's phone, and the last five, which no mask shows.
-pub(super) const PHONE: &str = "4445";
-pub(super) const PHONE_UNMASKED: &str = "34445";
+/// The last four digits of the customer's phone, and the last five, which no mask shows. With the
+/// end of the text: digits alone may be part of an identifier by chance.
+pub(super) const PHONE: &str = "4445\"";
+pub(super) const PHONE_UNMASKED: &str = "34445\"";
 pub(super) const STREET: &str = "Streetsecret";
 pub(super) const AREA: &str = "Areaname";
 pub(super) const NOTES: &str = "Notesecret";
@@ -24,8 +25,8 @@ pub(super) const META: &str = "METASECRET";
 pub(super) const EXTERNAL_ID: &str = "EXTSECRET";
 pub(super) const ITEM: &str = "ITEMNAME";
 pub(super) const DRIVER_LAST_NAME: &str = "Longsurname";
-pub(super) const DRIVER_PHONE: &str = "0001";
-pub(super) const DRIVER_PHONE_UNMASKED: &str = "90001";
+pub(super) const DRIVER_PHONE: &str = "0001\"";
+pub(super) const DRIVER_PHONE_UNMASKED: &str = "90001\"";
 pub(super) const PLATE: &str = "PLATE-7";
 pub(super) const REASON_NOTE: &str = "REASONNOTE";
 pub(super) const WHY: &str = "WHYSECRET";
