@@ -40,6 +40,7 @@ mod starting;
 mod staying;
 mod subscription_tokens;
 mod tenants;
+mod timers;
 mod tokens;
 mod two_processes;
 mod validating;
