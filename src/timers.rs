@@ -29,6 +29,7 @@ pub async fn run(
     settings: config::Timers,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut is_failing = false;
     while !*stop.borrow() && stop.has_changed().is_ok() {
         let alarm = database.alarm();
         alarm.reset();
@@ -37,6 +38,7 @@ pub async fn run(
         let look = database.claim_timers(limit, settings.lease_ms.get()).await;
         let next_in = match look {
             Ok(Look { claimed, next_in }) => {
+                is_failing = false;
                 if !claimed.is_empty() {
                     tracing::debug!(count = claimed.len(), "timers are due");
                 }
@@ -44,7 +46,10 @@ pub async fn run(
                 next_in.unwrap_or(Duration::MAX)
             }
             Err(error) => {
-                tracing::warn!(%error, "what is due could not be read");
+                // Once an outage.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "what is due could not be read");
+                }
                 RETRY_PAUSE
             }
         };
@@ -80,7 +85,8 @@ async fn fire(
         if claimed.is_empty() {
             return;
         }
-        tracing::warn!(count = claimed.len(), "what is due could not be written");
+        // Why, the writer has said.
+        tracing::debug!(count = claimed.len(), "what is due could not be written");
         if Instant::now() + RETRY_PAUSE >= until || *stop.borrow() {
             return;
         }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ordercast::domain::{Actor, Command, Draft, OrderId, ReasonCode, Refusal, Role, Status};
-use ordercast::store::{Outcome, Subject, Target};
+use ordercast::store::{Outcome, Subject, Target, statement};
 
 use crate::bindings::{Walk, actor};
+use crate::plans::explain;
+use crate::server;
 
 const LEASE: Duration = Duration::from_mins(1);
 
@@ -106,4 +108,49 @@ async fn the_orders_that_were_there_before_timers_have_theirs() {
     let (_table, rows) = migration.split_once("\n\n-- The orders that wait").unwrap();
     walk.client.batch_execute(&format!("-- {rows}")).await.unwrap();
     assert_eq!(read().await, written);
+}
+
+/// A look at the timers reads a few pages of an index, however many wait, and also when many have
+/// come and gone.
+#[tokio::test]
+async fn a_hundred_thousand_timers_cost_nothing_until_they_are_due() {
+    let (client, _) = server::migrated("timers_many").await;
+    let insert = "
+        insert into timers
+        select 'order', gen_random_uuid(), gen_random_uuid(), now() + n * interval '1 minute'
+        from generate_series(1, 100000) n";
+    client.batch_execute(insert).await.unwrap();
+    client.batch_execute("set plan_cache_mode = force_generic_plan").await.unwrap();
+    for statement in [statement::CLAIM_TIMERS, statement::FIND_NEXT_TIMER] {
+        client
+            .batch_execute(&format!("prepare {} as {}", statement.name, statement.sql))
+            .await
+            .unwrap();
+    }
+    let mut pages = Vec::new();
+    for come_and_gone in [false, true] {
+        if come_and_gone {
+            // Nothing has cleaned up behind them yet.
+            client
+                .batch_execute("delete from timers where due_at < now() + interval '1 week'")
+                .await
+                .unwrap();
+        }
+        // The first look passes what is gone, and marks it for the ones after it.
+        for nth in 0..2 {
+            for call in ["claim_timers(array['order'], 128, 15)", "find_next_timer(array['order'])"]
+            {
+                let plan = explain(&client, "analyze, buffers, timing off", call).await;
+                let plan = &plan[0]["Plan"];
+                let read = ["Shared Hit Blocks", "Shared Read Blocks"]
+                    .map(|kind| plan[kind].as_i64().unwrap());
+                if nth > 0 {
+                    pages.push(read.iter().sum::<i64>());
+                }
+            }
+        }
+    }
+    println!("pages: {pages:?}");
+    assert!(pages.iter().all(|pages| *pages <= 60), "{pages:?}");
+    assert!(pages[..2].iter().all(|pages| *pages <= 6), "{pages:?}");
 }
