@@ -269,6 +269,18 @@ create unlogged table members (
 );
 CREATE INDEX members_channel ON members USING btree (channel);
 
+-- One row for each thing of which something is due by itself; gone when nothing is any more.
+create table timers (
+    -- What it is of: order. Each release fires the kinds it knows.
+    kind text not null,
+    subject_id uuid not null,
+    tenant_id uuid not null,
+    -- When the next is due; put off by whoever is doing it, so that another does if that one dies.
+    due_at timestamp with time zone not null,
+    constraint timers_pkey PRIMARY KEY (kind, subject_id)
+) with (autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=1000);
+CREATE INDEX timers_due_at ON timers USING btree (due_at);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,

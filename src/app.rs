@@ -1,17 +1,18 @@
 //! Builds everything, supervises it, and ends it in order.
 //!
 //! A process is: worker threads that serve HTTP and sockets, each with a hub of its own; one
-//! writer; one feed; one sweeper. If the writer or the feed ends by itself the process ends: a
-//! loud restart beats a silent half-service.
+//! writer; one feed; one keeper of timers; one sweeper. If one of them ends by itself the process
+//! ends: a loud restart beats a silent half-service.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_server::ServerHandle;
 use actix_web::web::{self, ServiceConfig};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{Api, ApiKeys, SharedReads};
@@ -24,7 +25,7 @@ use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::{House, Streams};
 use crate::store::{self, Database, SchemaState, Writer};
-use crate::{channels, dashboard, http, server};
+use crate::{channels, dashboard, http, server, timers};
 
 /// Why a process does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,9 @@ pub enum Error {
     Ended(&'static str),
 }
 
+/// How long the timers claimed at a stop may take to be done.
+const TIMERS_END: Duration = Duration::from_secs(5);
+
 /// A running process.
 #[derive(Debug)]
 pub struct App {
@@ -64,6 +68,9 @@ pub struct App {
     server: ServerHandle,
     serving: JoinHandle<io::Result<()>>,
     writing: JoinHandle<()>,
+    timing: JoinHandle<()>,
+    /// Set when no timer is to be claimed any more.
+    stop_timing: watch::Sender<bool>,
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     attending: JoinHandle<()>,
@@ -112,7 +119,7 @@ impl App {
                 config.auth.api_key_cache_size,
             ),
             database: database.clone(),
-            writer,
+            writer: writer.clone(),
             revoked,
             feed: feed_state.clone(),
             window: Arc::clone(feed.window()),
@@ -124,7 +131,7 @@ impl App {
         });
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
         let ttl = config.writer.idempotency_ttl_s.get();
-        let sweeping = tokio::spawn(store::run_sweep(database, ttl));
+        let sweeping = tokio::spawn(store::run_sweep(database.clone(), ttl));
         let feeding = tokio::spawn(feed.run());
         let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));
         // Nothing is served before the log is heard. The sender lives as long as the feed.
@@ -133,6 +140,8 @@ impl App {
             address: format!("{}:{}", config.server.host, config.server.port),
             source,
         })?;
+        let (stop_timing, stop) = watch::channel(false);
+        let timing = tokio::spawn(timers::run(database, writer, config.timers.clone(), stop));
         let address = listener.local_addr().map_err(Error::Serving)?;
         let settings = server::Settings {
             server: config.server.clone(),
@@ -152,6 +161,8 @@ impl App {
             server,
             serving,
             writing,
+            timing,
+            stop_timing,
             feeding,
             sweeping,
             attending,
@@ -173,6 +184,7 @@ impl App {
     pub async fn supervise(&mut self) -> Error {
         tokio::select! {
             _ = &mut self.writing => Error::Ended("writer"),
+            _ = &mut self.timing => Error::Ended("keeper of timers"),
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
             _ = &mut self.attending => Error::Ended("keeper of presence"),
@@ -185,8 +197,8 @@ impl App {
     }
 
     /// Stops in order: not ready, no new sockets; sockets closed with 3001; requests ended; the
-    /// last batch written; the feed; the connections.
-    pub async fn stop(self) {
+    /// timers; the last batch written; the feed; the connections.
+    pub async fn stop(mut self) {
         tracing::info!("stopping");
         self.api.house.stopping.store(true, Ordering::Relaxed);
         let pace = self.api.config.socket.close_pace_ms.get();
@@ -197,10 +209,18 @@ impl App {
         }
         let database = self.api.database.clone();
         let attendance = Arc::clone(&self.api.attendance);
+        self.stop_timing.send_replace(true);
+        if !self.timing.is_finished()
+            && tokio::time::timeout(TIMERS_END, &mut self.timing).await.is_err()
+        {
+            // Whatever it has claimed another process does, or this one after its next start.
+            self.timing.abort();
+            drop(self.timing.await);
+        }
         // The workers' shares of it are gone with them: with ours the writer's queue closes, and
         // the writer ends once it is empty.
         drop(self.api);
-        let _written = tokio::time::timeout(std::time::Duration::from_secs(30), self.writing).await;
+        let _written = tokio::time::timeout(Duration::from_secs(30), self.writing).await;
         self.feeding.abort();
         self.sweeping.abort();
         self.attending.abort();

@@ -84,6 +84,8 @@ sections! {
         audience: String, api_key_cache_s: Secs, api_key_cache_size: usize, }
     /// `[writer]`
     Writer { queue_len: usize, batch_max: usize, idempotency_ttl_s: Secs, }
+    /// `[timers]`
+    Timers { batch_max: u32, lease_ms: Millis, gap_ms: Millis, poll_interval_ms: Millis, }
     /// `[feed]`
     Feed { poll_interval_ms: Millis, probe_interval_ms: Millis, page_len: u32,
         reconnect_min_ms: Millis, reconnect_max_ms: Millis, worker_queue_len: usize,
@@ -103,7 +105,7 @@ sections! {
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        feed: Feed, socket: Socket, api: Api, log: Log, }
+        timers: Timers, feed: Feed, socket: Socket, api: Api, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -198,6 +200,8 @@ impl Config {
             auth.jwks_keys_max 1..=100; auth.kidless_tries_max 1..=16;
             writer.queue_len 1..=1_000_000; writer.batch_max 1..=4_096;
             writer.idempotency_ttl_s 60..=604_800;
+            timers.batch_max 1..=4_096; timers.lease_ms 1_000..=600_000;
+            timers.gap_ms 1..=1_000; timers.poll_interval_ms 100..=60_000;
             feed.poll_interval_ms 50..=60_000; feed.probe_interval_ms 200..=60_000;
             feed.page_len 1..=10_000; feed.reconnect_min_ms 10..=60_000;
             feed.reconnect_max_ms 10..=60_000; feed.worker_queue_len 1..=1_024;

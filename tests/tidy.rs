@@ -20,6 +20,7 @@ const ROOMS: &[&str] = &[
     "wire",
     "view",
     "store",
+    "timers",
     "hub",
     "session",
     "feed",

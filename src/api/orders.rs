@@ -93,7 +93,7 @@ impl Api {
     ) -> Result<OrderAnswer, Problem> {
         let principal = &asked.principal;
         let (id, hash) = match &target {
-            Target::Order { id, .. } => (Some(*id), None),
+            Target::Order { id, .. } | Target::Elapse { order: id } => (Some(*id), None),
             Target::Place { request_hash, .. } => (None, Some(request_hash.clone())),
             Target::Duty { .. }
             | Target::Pause { .. }

@@ -4,10 +4,12 @@
 //! then judges each change in memory, in batch order; the second, pipelined, writes what was
 //! decided and commits. The log's head is locked last, so that the batches of several processes
 //! overlap until there. Locks are taken in one order everywhere (orders, couriers, stores, new
-//! external ids, keys, revocations, head; each ascending), so writers cannot deadlock.
+//! external ids, keys, revocations, head; each ascending), so writers cannot deadlock. A timer is
+//! written only under the lock of what it is of, and whoever claims timers waits for no lock.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use deadpool_postgres::Object;
 use jiff::Timestamp;
@@ -18,6 +20,7 @@ use super::change::{Change, Outcome, Target};
 use super::judge::{Room, Writes, key_scope};
 use super::log::unsigned;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
+use super::timers::Subject;
 use super::{Error, statement};
 use crate::domain::{
     Command, CredentialId, Driver, DriverId, Order, Status, Store, StoreId, TenantId, TenantRules,
@@ -66,6 +69,8 @@ pub(super) struct Committed {
     pub(super) outcomes: Vec<Outcome>,
     /// The position of the batch's last event; absent when it wrote none.
     pub(super) last: Option<u64>,
+    /// How long until the first of what it made due; absent when that is nothing.
+    pub(super) due_in: Option<Duration>,
 }
 
 /// Runs one batch in one transaction. No two changes may concern the same order, external id,
@@ -91,11 +96,12 @@ async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, Batc
         changes.iter().map(|change| room.judge(change, &mut writes)).collect();
     if writes.is_empty() {
         client.batch_execute("rollback").await?;
-        return Ok(Committed { outcomes, last: None });
+        return Ok(Committed { outcomes, last: None, due_in: None });
     }
     trace.event = writes.events.first().map(|event| event.id);
-    match write_and_commit(client, &writes, room.now).await {
-        Ok(last) => Ok(Committed { outcomes, last }),
+    // Boxed: it holds every step of the pipeline, and would be part of all that awaits it.
+    match Box::pin(write_and_commit(client, &writes, room.now)).await {
+        Ok(last) => Ok(Committed { outcomes, last, due_in: writes.due_in(room.now) }),
         // The commit may have been carried out and only its answer lost.
         Err(error) if error.is_disconnect() => Err(BatchError::Unknown(trace, outcomes)),
         Err(error) => Err(error.into()),
@@ -145,6 +151,7 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
                 placed_tenants.push(change.tenant.uuid());
                 placed_ids.push(draft.external_id.as_str());
             }
+            Target::Elapse { order } => orders.push(order.uuid()),
             Target::Order { id, command } => {
                 orders.push(id.uuid());
                 if let Command::Assign { driver } = command.as_ref() {
@@ -275,7 +282,7 @@ impl Room {
             let store = Store::from(record);
             let accept_s: i32 = row.try_get("accept_s")?;
             let rules = TenantRules {
-                accept_window: std::time::Duration::from_secs(u64::from(accept_s.unsigned_abs())),
+                accept_window: Duration::from_secs(u64::from(accept_s.unsigned_abs())),
                 customer_cancel_until: Status::find(row.try_get("customer_cancel_until")?)?,
             };
             if row.try_get("deleted")? {
@@ -324,6 +331,28 @@ impl Room {
     }
 }
 
+/// Timers, as arrays of equal length.
+#[derive(Default)]
+struct TimerColumns {
+    kinds: Vec<&'static str>,
+    subjects: Vec<Uuid>,
+    tenants: Vec<Uuid>,
+    due_ats: Vec<Option<Timestamp>>,
+}
+
+impl TimerColumns {
+    fn of(timers: Vec<&(Subject, TenantId, Option<Timestamp>)>) -> Self {
+        let mut columns = Self::default();
+        for (subject, tenant, due_at) in timers {
+            columns.kinds.push(subject.kind());
+            columns.subjects.push(subject.uuid());
+            columns.tenants.push(tenant.uuid());
+            columns.due_ats.push(*due_at);
+        }
+        columns
+    }
+}
+
 /// The second round trip. The position of the last event, if there is one.
 async fn write_and_commit(
     client: &Object,
@@ -346,6 +375,10 @@ async fn write_and_commit(
         Step::prepare(client, !writes.ended_stores.is_empty(), statement::END_STORES).await?;
     let end_drivers =
         Step::prepare(client, !writes.ended_drivers.is_empty(), statement::END_DRIVERS).await?;
+    let (set, ended): (Vec<_>, Vec<_>) =
+        writes.timers.iter().partition(|(_subject, _tenant, due_at)| due_at.is_some());
+    let set_timers = Step::prepare(client, !set.is_empty(), statement::UPSERT_TIMERS).await?;
+    let end_timers = Step::prepare(client, !ended.is_empty(), statement::DELETE_TIMERS).await?;
     let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
 
     let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
@@ -369,6 +402,7 @@ async fn write_and_commit(
     let (tenants, ids, keep_untils) = revoked_columns;
     let ended_stores: Vec<Uuid> = writes.ended_stores.iter().map(|id| id.uuid()).collect();
     let ended_drivers: Vec<Uuid> = writes.ended_drivers.iter().map(|id| id.uuid()).collect();
+    let (set, ended) = (TimerColumns::of(set), TimerColumns::of(ended));
     // A parameter that cannot be sent fails at once, before the commit below is sent: it must
     // then not be. What the server refuses makes the commit a rollback by itself.
     let unsent = AtomicBool::new(false);
@@ -392,6 +426,8 @@ async fn write_and_commit(
         kept,
         revoked,
         keys_ended,
+        timers_set,
+        timers_ended,
         appended,
         committed,
     ) = futures::join!(
@@ -414,6 +450,8 @@ async fn write_and_commit(
         ),
         send(&revoke, vec![&tenants, &ids, &now, &keep_untils]),
         send(&end_keys, vec![&tenants, &ids, &now]),
+        send(&set_timers, vec![&set.kinds, &set.subjects, &set.tenants, &set.due_ats]),
+        send(&end_timers, vec![&ended.kinds, &ended.subjects, &ended.tenants]),
         send(&append, vec![&writes.events]),
         commit,
     );
@@ -428,6 +466,8 @@ async fn write_and_commit(
     kept?;
     revoked?;
     keys_ended?;
+    timers_set?;
+    timers_ended?;
     let appended = appended?;
     committed?;
     let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;

@@ -55,6 +55,12 @@ pub enum Target {
         /// What is asked of it.
         command: Box<Command>,
     },
+    /// Whatever is due of an order by itself. Asked by the system; when nothing is, nothing is
+    /// written but the timer, if it was wrong.
+    Elapse {
+        /// Which.
+        order: OrderId,
+    },
     /// A courier's duty.
     Duty {
         /// Which courier.

@@ -4,16 +4,17 @@
 //! on what those before it left there. What is to be written is gathered, and written by `batch`.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::change::{Change, IdempotencyKey, Outcome, Target};
 use super::record::{EventRecord, OrderRecord};
+use super::timers::Subject;
 use crate::domain::{
-    Actor, Command, CredentialId, Draft, Driver, DriverId, Duty, Event, EventId, Fact, Facts,
-    Judgement, Order, OrderId, Refusal, Status, Store, StoreId, TenantId, TenantRules, Word as _,
-    place,
+    Command, CredentialId, Draft, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement,
+    Order, OrderId, Refusal, Step, Store, StoreId, TenantId, TenantRules, Word as _, place,
 };
 use crate::view::{Sheet, fact_data};
 
@@ -48,13 +49,24 @@ pub(super) struct Writes {
     pub(super) keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
     /// What is revoked, and until when that is kept.
     pub(super) revoked: Vec<(TenantId, CredentialId, Timestamp)>,
+    /// When something is next due of these; `None` when nothing is any more.
+    pub(super) timers: Vec<(Subject, TenantId, Option<Timestamp>)>,
     pub(super) ended_stores: Vec<StoreId>,
     pub(super) ended_drivers: Vec<DriverId>,
 }
 
 impl Writes {
+    /// How long after `now` the first of what it makes due is due.
+    pub(super) fn due_in(&self, now: Timestamp) -> Option<Duration> {
+        let first = self.timers.iter().filter_map(|(_subject, _tenant, due_at)| *due_at).min()?;
+        Some(Duration::try_from(first.duration_since(now)).unwrap_or_default())
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
-        self.inserted.is_empty() && self.updated.is_empty() && self.events.is_empty()
+        self.inserted.is_empty()
+            && self.updated.is_empty()
+            && self.events.is_empty()
+            && self.timers.is_empty()
     }
 }
 
@@ -89,6 +101,7 @@ impl Room {
                 self.judge_place(change, draft, request_hash, writes)
             }
             Target::Order { id, command } => self.judge_order(change, *id, command, writes),
+            Target::Elapse { order } => self.judge_elapse(change, *order, writes),
             Target::Duty { driver, duty } => self.judge_duty(change, *driver, *duty, writes),
             Target::Pause { store, until } => self.judge_pause(change, *store, *until, writes),
             Target::Revoke { token, keep } => self.judge_revoke(change, *token, *keep, writes),
@@ -126,16 +139,14 @@ impl Room {
                     return Outcome::Refused(Refusal::NotFound, None);
                 };
                 writes.add_events(change, &sheet, &events, self.now);
-                // T4: such a store's answer is known, so its tablet never rings.
-                if store.auto_accept && order.status == Status::Placed {
-                    let accept = Command::Accept { prep_min: None };
-                    if let Judgement::Accepted { order: accepted, events } =
-                        order.judge(&accept, &Actor::system(), &facts)
-                    {
-                        order = *accepted;
-                        sheet.order = order.clone();
-                        writes.add_events(change, &sheet, &events, self.now);
-                    }
+                // T4 by the system, where the store answers by itself.
+                for (settled, events) in order.settle(&facts) {
+                    order = settled;
+                    sheet.order = order.clone();
+                    writes.add_events(change, &sheet, &events, self.now);
+                }
+                if order.due().is_some() {
+                    writes.set_timer(&order);
                 }
                 let record = OrderRecord::from(&order);
                 writes.add_key(change, &record);
@@ -171,6 +182,7 @@ impl Room {
         };
         let facts =
             self.facts(change, store, rules, driver.map(|(driver, active)| (driver, *active)));
+        let was_due = order.due();
         match order.judge(command, &change.by, &facts) {
             Judgement::Repeated => match self.sheet(order) {
                 Some(sheet) => Outcome::Repeated(sheet),
@@ -187,21 +199,72 @@ impl Room {
                 Outcome::Refused(refusal, self.sheet(&order))
             }
             Judgement::Accepted { order, events } => {
+                // T4 by the system, where the store answers by itself. Whatever else is due has
+                // its timer.
+                let settled = if matches!(command, Command::Release) {
+                    order.settle(&facts)
+                } else {
+                    Vec::new()
+                };
                 if let Command::Assign { driver } = command
                     && let Some((_driver, active)) = self.drivers.get_mut(driver)
                 {
                     *active += 1;
                 }
-                let Some(sheet) = self.sheet(&order) else {
-                    return Outcome::Refused(Refusal::NotFound, None);
-                };
-                writes.add_events(change, &sheet, &events, self.now);
-                let record = writes.add_update(&order);
-                writes.add_key(change, &record);
-                self.orders.insert(id, *order);
-                Outcome::Changed(sheet)
+                let steps = std::iter::once((*order, events)).chain(settled).collect();
+                let outcome = self.take_steps(change, steps, writes);
+                // Only then: it is one more row to write, and most changes leave it as it is.
+                if let Some(order) = self.orders.get(&id).filter(|order| order.due() != was_due) {
+                    writes.set_timer(order);
+                }
+                outcome
             }
         }
+    }
+
+    fn judge_elapse(&mut self, change: &Change, id: OrderId, writes: &mut Writes) -> Outcome {
+        let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
+        let parties = found.and_then(|order| {
+            let (store, rules) = self.stores.get(&order.store)?;
+            Some((order, store, *rules))
+        });
+        let Some((order, store, rules)) = parties else {
+            // A timer of nothing would come back for ever.
+            writes.timers.push((Subject::Order(id), change.tenant, None));
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        let steps = order.settle(&self.facts(change, store, rules, None));
+        let outcome = if !steps.is_empty() {
+            self.take_steps(change, steps, writes)
+        } else if let Some(sheet) = self.sheet(order) {
+            Outcome::Repeated(sheet)
+        } else {
+            Outcome::Refused(Refusal::NotFound, None)
+        };
+        // In any case: whoever asks has put the timer off, by a lease.
+        if let Some(order) = self.orders.get(&id) {
+            writes.set_timer(order);
+        }
+        outcome
+    }
+
+    /// An order went these steps, at least one; each of its events shows it as it was then.
+    fn take_steps(&mut self, change: &Change, steps: Vec<Step>, writes: &mut Writes) -> Outcome {
+        let mut last = None;
+        for (order, events) in steps {
+            let Some(sheet) = self.sheet(&order) else {
+                return Outcome::Refused(Refusal::NotFound, None);
+            };
+            writes.add_events(change, &sheet, &events, self.now);
+            last = Some((order, sheet));
+        }
+        let Some((order, sheet)) = last else {
+            return Outcome::Refused(Refusal::NotFound, None);
+        };
+        let record = writes.add_update(&order);
+        writes.add_key(change, &record);
+        self.orders.insert(order.id, order);
+        Outcome::Changed(sheet)
     }
 
     fn judge_duty(
@@ -333,6 +396,10 @@ impl Writes {
         self.updated.push(record.clone());
         self.closed.push(order.status.is_terminal());
         record
+    }
+
+    fn set_timer(&mut self, order: &Order) {
+        self.timers.push((Subject::Order(order.id), order.tenant, order.due()));
     }
 
     fn add_key(&mut self, change: &Change, record: &OrderRecord) {

@@ -22,6 +22,7 @@ mod record;
 pub mod statement;
 mod sweep;
 mod tenants;
+mod timers;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,7 @@ pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
 pub use sweep::run_sweep;
 pub use tenants::Credential;
+pub use timers::{Alarm, Look, Subject};
 pub use writer::{Queue, Writer, run_writer};
 
 use crate::config;
@@ -116,6 +118,7 @@ pub struct Database {
     listening: Pool,
     epoch: Arc<RwLock<Arc<str>>>,
     committed: Arc<AtomicU64>,
+    alarm: Arc<Alarm>,
 }
 
 impl std::fmt::Debug for Database {
@@ -157,6 +160,7 @@ impl Database {
             )?,
             epoch: Arc::new(RwLock::new(Arc::from(""))),
             committed: Arc::default(),
+            alarm: Arc::default(),
         };
         let patience = settings.statement_timeout_ms.get();
         let listening = Listening::new(database.clone(), patience, rung, told, down);
@@ -172,6 +176,11 @@ impl Database {
     /// first. The log may be further: other processes write as well.
     pub fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
+    }
+
+    /// What wakes whoever looks after the timers when this process sets an earlier one.
+    pub fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 
     fn note_committed(&self, position: u64) {

@@ -40,11 +40,13 @@ macro_rules! statements {
 
 statements! {
     APPEND_EVENTS "append_events"
+    CLAIM_TIMERS "claim_timers"
     DELETE_IDEMPOTENCY_KEYS "delete_idempotency_keys"
     DELETE_MEMBERS "delete_members"
     DELETE_PROCESS "delete_process"
     DELETE_REVOKED_TOKENS "delete_revoked_tokens"
     DELETE_SILENT_PROCESSES "delete_silent_processes"
+    DELETE_TIMERS "delete_timers"
     END_CREDENTIALS "end_credentials"
     END_DRIVERS "end_drivers"
     END_STORES "end_stores"
@@ -53,6 +55,7 @@ statements! {
     FIND_DRIVER "find_driver"
     FIND_EVENT "find_event"
     FIND_IDEMPOTENCY_KEYS "find_idempotency_keys"
+    FIND_NEXT_TIMER "find_next_timer"
     FIND_ORDER "find_order"
     FIND_PLACED_ORDERS "find_placed_orders"
     FIND_REVOKED_TOKENS "find_revoked_tokens"
@@ -104,4 +107,5 @@ statements! {
     UPSERT_PROCESS "upsert_process"
     UPSERT_STORE "upsert_store"
     UPSERT_TENANT "upsert_tenant"
+    UPSERT_TIMERS "upsert_timers"
 }

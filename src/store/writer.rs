@@ -133,7 +133,7 @@ fn exclusives(change: &Change) -> Vec<Exclusive> {
         Target::Place { draft, .. } => {
             Exclusive::External(change.tenant, draft.external_id.clone())
         }
-        Target::Order { id, .. } => Exclusive::Order(*id),
+        Target::Order { id, .. } | Target::Elapse { order: id } => Exclusive::Order(*id),
         Target::Duty { driver, .. } | Target::DeleteDriver { driver } => Exclusive::Driver(*driver),
         Target::Pause { store, .. } | Target::DeleteStore { store } => Exclusive::Store(*store),
         Target::Revoke { token, .. } => Exclusive::Token(change.tenant, *token),
@@ -204,6 +204,9 @@ async fn try_write(
             // Before anybody is told, so that whoever was told finds it here.
             if let Some(last) = committed.last {
                 database.note_committed(last);
+            }
+            if let Some(wait) = committed.due_in {
+                database.alarm().set(Instant::now() + wait);
             }
             Ok(committed.outcomes)
         }

@@ -47,6 +47,7 @@ mod staying;
 mod streams;
 mod subscription_tokens;
 mod tenants;
+mod timers;
 mod tokens;
 mod two_processes;
 mod validating;

@@ -19,26 +19,26 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::server;
+use crate::{server, timers};
 
 /// A database, its writer, and a tenant with a store and two couriers.
-struct Walk {
-    client: Client,
+pub(crate) struct Walk {
+    pub(crate) client: Client,
     url: String,
-    database: Database,
+    pub(crate) database: Database,
     listening: Listening,
     writer: Writer,
     tenant: TenantId,
-    store: Store,
+    pub(crate) store: Store,
     drivers: [Driver; 2],
 }
 
-fn actor(role: Role, id: &str) -> Actor {
+pub(crate) fn actor(role: Role, id: &str) -> Actor {
     Actor { role, id: id.to_owned() }
 }
 
 impl Walk {
-    async fn start(name: &str) -> Self {
+    pub(crate) async fn start(name: &str) -> Self {
         let (client, url) = server::migrated(name).await;
         client
             .batch_execute(&format!("alter database {name} set log_statement = 'all'"))
@@ -87,7 +87,7 @@ impl Walk {
         Self { client, url, database, listening, writer, tenant, store, drivers }
     }
 
-    async fn submit(&self, by: Actor, key: Option<&str>, target: Target) -> Outcome {
+    pub(crate) async fn submit(&self, by: Actor, key: Option<&str>, target: Target) -> Outcome {
         let idempotency =
             key.map(|key| IdempotencyKey { key: key.to_owned(), request_hash: vec![7; 32] });
         let tenant = self.tenant;
@@ -104,7 +104,7 @@ impl Walk {
     }
 
     /// The sheet of an order after a change that was accepted.
-    async fn change(&self, by: Actor, id: OrderId, command: Command) -> Sheet {
+    pub(crate) async fn change(&self, by: Actor, id: OrderId, command: Command) -> Sheet {
         let action = command.action();
         match self.submit(by, None, Target::Order { id, command: Box::new(command) }).await {
             Outcome::Changed(sheet) => *sheet,
@@ -113,7 +113,7 @@ impl Walk {
     }
 
     /// An order with everything that one can have.
-    fn draft(&self) -> Draft {
+    pub(crate) fn draft(&self) -> Draft {
         let from = Timestamp::from_second(4_000_000_000).unwrap();
         Draft {
             id: OrderId::new(),
@@ -140,7 +140,7 @@ impl Walk {
         }
     }
 
-    async fn place(&self, draft: Draft, key: Option<&str>) -> Outcome {
+    pub(crate) async fn place(&self, draft: Draft, key: Option<&str>) -> Outcome {
         let target = Target::Place { draft: Box::new(draft), request_hash: vec![9; 32] };
         self.submit(actor(Role::Platform, "backend"), key, target).await
     }
@@ -227,6 +227,7 @@ async fn each_statement_runs_through_its_code() {
 
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
+    timers::timers(&walk).await;
     deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}
     let again = walk.place(walk.draft(), Some("k1")).await;

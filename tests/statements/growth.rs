@@ -65,6 +65,21 @@ const CALLS: &[(Statement, &str, i64)] = &[
         "(ids_before('order', $last), ids_before('store', 20), ids_before('tenant', $tenants))",
         30,
     ),
+    // As many timers wait as there are orders, and none is due.
+    (statement::CLAIM_TIMERS, "(array['order'], 128, 15)", 1),
+    (statement::FIND_NEXT_TIMER, "(array['order'])", 1),
+    (
+        statement::UPSERT_TIMERS,
+        "(array_fill('order'::text, array[10]), ids_before('order', $last), \
+       array_fill($tenant, array[10]), array_fill(now(), array[10]))",
+        40,
+    ),
+    (
+        statement::DELETE_TIMERS,
+        "(array_fill('order'::text, array[10]), ids_before('order', $last), \
+       array_fill($tenant, array[10]))",
+        20,
+    ),
     // Ten orders that stay in their pages, found by their key.
     (statement::UPDATE_ORDERS, "(orders_before($last), array_fill(true, array[10]), now())", 40),
     (statement::LIST_OPEN_STORE_ORDERS, "(id('tenant', 3), id('store', 3), 2001)", 1),

@@ -42,7 +42,8 @@ select id('process', n % 10), 'order:' || n % 5000, id('client', n), 'user ' || 
 from generate_series(0, 19999) n;
 ";
 
-/// Orders from `$from` to before `$to`, a second apart, open where `$open`, with their events.
+/// Orders from `$from` to before `$to`, a second apart, open where `$open`, with their events and
+/// timers that are far away.
 const ORDERS: &str = "
 insert into orders (id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg,
                     version, driver_id, items, undeliverable_action, proof_photo,
@@ -66,6 +67,10 @@ select n * $each + e, id('event', n * $each + e), id('tenant', n % $tenants),
 from generate_series($from::bigint, $to - 1) n, generate_series(1, $each) e,
      lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
 update log_head set last = $to::bigint * $each;
+insert into timers (kind, subject_id, tenant_id, due_at)
+select 'order', id('order', n), id('tenant', n % $tenants),
+       '2099-01-01 00:00Z'::timestamptz + n * interval '1 second'
+from generate_series($from::bigint, $to - 1) n;
 ";
 
 /// The numbers in place of their names.

@@ -1,15 +1,17 @@
 //! The machine: judges one command against one order.
 //!
 //! `table` says who may do what from where, `status`, `leg` and `details` what follows,
-//! `guards` and `fields` what a body must bring, `estimate` when things should happen. A
-//! judgement reads the order and never alters it; the caller stores what comes back.
+//! `guards` and `fields` what a body must bring, `estimate` when things should happen, `due` what
+//! happens by itself. A judgement reads the order and never alters it; the caller stores what
+//! comes back.
 //!
 //! Absent on purpose: a wrong PIN is refused but not counted here, because a refusal changes
-//! nothing; the caller counts it in `pin_tries`. Timers are not set here either: each has a
-//! command of its own that [`Role::System`] gives when it is due, and giving it twice is safe.
+//! nothing; the caller counts it in `pin_tries`. Nor does anything here wait for a deadline: `due`
+//! says when the next one is and what it comes to, and somebody has to ask.
 
 mod advance;
 mod details;
+mod due;
 mod estimate;
 mod fields;
 mod guards;
@@ -23,6 +25,7 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 
 use advance::Advance;
+pub use due::Step;
 pub use estimate::travel_time;
 pub use place::place;
 

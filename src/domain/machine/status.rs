@@ -63,8 +63,8 @@ pub(super) fn reject(advance: &mut Advance<'_>, given: &Given) -> Done {
 /// T6.
 pub(super) fn start(advance: &mut Advance<'_>) -> Done {
     let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
-    let start_at = earlier(ready_eta, minutes(advance.order.prep_min.unwrap_or_default()));
-    if advance.by.role == Role::System && advance.now() < start_at {
+    let early = advance.order.start_at().is_some_and(|at| advance.now() < at);
+    if early && advance.by.role == Role::System {
         return Err(Refusal::OutsideWindow("it is not yet time to prepare this order"));
     }
     advance.enter(Status::Preparing, Fact::Preparing { ready_eta });

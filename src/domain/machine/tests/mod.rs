@@ -1,5 +1,6 @@
 //! Tests of the machine as a whole: every row, every pair, random sequences.
 
+mod due;
 mod guards;
 mod legs;
 mod pairs;

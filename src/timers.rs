@@ -1,0 +1,122 @@
+//! Does what is due by itself: claims due timers and has the writer judge what they are of.
+//!
+//! One task in each process, and no process need know of another: a timer is claimed by one of
+//! them for the length of a lease, and if that one dies the lease runs out. Doing a thing twice,
+//! late or early is safe, because the order machine looks what is due at that moment by the
+//! database's clock. The task sleeps until the next timer that it knows; an earlier one that its
+//! own process sets wakes it, and for those of others it looks at an interval.
+//!
+//! A round takes a bounded number, and the next begins when all of it is written: so a burst
+//! waits here, in rows, and callers find the writer's queue almost empty.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::config;
+use crate::domain::{Actor, TenantId};
+use crate::store::{Change, Database, Look, Outcome, Subject, Target, WriteError, Writer};
+
+/// Pause after a look that failed, and before asking again for what could not be written.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Does what is due until `stop` is set or dropped; what has been claimed by then is still done.
+pub async fn run(
+    database: Database,
+    writer: Writer,
+    settings: config::Timers,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut is_failing = false;
+    while !*stop.borrow() && stop.has_changed().is_ok() {
+        let alarm = database.alarm();
+        alarm.reset();
+        let looked = Instant::now();
+        let limit = settings.batch_max;
+        let look = database.claim_timers(limit, settings.lease_ms.get()).await;
+        let next_in = match look {
+            Ok(Look { claimed, next_in }) => {
+                is_failing = false;
+                if !claimed.is_empty() {
+                    tracing::debug!(count = claimed.len(), "timers are due");
+                }
+                fire(&writer, claimed, looked + settings.lease_ms.get(), &stop).await;
+                next_in.unwrap_or(Duration::MAX)
+            }
+            Err(error) => {
+                // Once an outage.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "what is due could not be read");
+                }
+                RETRY_PAUSE
+            }
+        };
+        let earliest = looked + settings.gap_ms.get();
+        let next = looked + next_in.min(settings.poll_interval_ms.get());
+        let sleeping = async {
+            alarm.sleep_until(next).await;
+            // However many are due one by one: they are done together.
+            tokio::time::sleep_until(earliest).await;
+        };
+        tokio::select! {
+            () = sleeping => {}
+            // Whether it is set or nobody can set it any more.
+            _changed = stop.changed() => {}
+        }
+    }
+}
+
+/// Does what is due of each; what cannot be written is asked again, until the claim is over or
+/// the process stops.
+async fn fire(
+    writer: &Writer,
+    mut claimed: Vec<(Subject, TenantId)>,
+    until: Instant,
+    stop: &watch::Receiver<bool>,
+) {
+    loop {
+        let outcomes = join_all(claimed.iter().map(|it| writer.submit(change(*it)))).await;
+        let mut outcomes = outcomes.into_iter();
+        claimed.retain(|(subject, _tenant)| {
+            outcomes.next().is_some_and(|outcome| is_to_be_repeated(*subject, outcome))
+        });
+        if claimed.is_empty() {
+            return;
+        }
+        // Why, the writer has said.
+        tracing::debug!(count = claimed.len(), "what is due could not be written");
+        if Instant::now() + RETRY_PAUSE >= until || *stop.borrow() {
+            return;
+        }
+        sleep(RETRY_PAUSE).await;
+    }
+}
+
+fn change((subject, tenant): (Subject, TenantId)) -> Change {
+    let target = match subject {
+        Subject::Order(order) => Target::Elapse { order },
+    };
+    Change {
+        tenant,
+        by: Actor::system(),
+        target,
+        idempotency: None,
+        if_match: None,
+        occurred_at: None,
+        place: None,
+    }
+}
+
+fn is_to_be_repeated(subject: Subject, outcome: Result<Outcome, WriteError>) -> bool {
+    match outcome {
+        Ok(Outcome::Refused(refusal, _sheet)) => {
+            tracing::warn!(?subject, ?refusal, "a timer of something that is not there has ended");
+            false
+        }
+        Ok(_) => false,
+        // Also when it may have been written: doing it twice is safe.
+        Err(WriteError::Overloaded | WriteError::Failed | WriteError::Unknown) => true,
+    }
+}
