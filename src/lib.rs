@@ -22,5 +22,6 @@ pub mod server;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod view;
 pub mod wire;

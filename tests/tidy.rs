@@ -15,6 +15,7 @@ const ROOMS: &[&str] = &[
     "telemetry",
     "protocol",
     "auth",
+    "tls",
     "jwks",
     "frame",
     "wire",
