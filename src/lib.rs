@@ -24,4 +24,5 @@ pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod view;
+pub mod webhooks;
 pub mod wire;

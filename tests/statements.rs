@@ -33,3 +33,5 @@ mod records;
 mod schema;
 #[path = "statements/server.rs"]
 mod server;
+#[path = "statements/webhooks.rs"]
+mod webhooks;

@@ -25,6 +25,7 @@ const ROOMS: &[&str] = &[
     "session",
     "feed",
     "presence",
+    "webhooks",
     "api",
     "http",
     "channels",

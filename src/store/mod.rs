@@ -22,6 +22,7 @@ mod record;
 pub mod statement;
 mod sweep;
 mod tenants;
+mod webhooks;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,7 @@ pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
 pub use sweep::run_sweep;
 pub use tenants::Credential;
+pub use webhooks::{Attempt, Delivered, Failed, Webhook, WebhookPatch};
 pub use writer::{Queue, Writer, run_writer};
 
 use crate::config;

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::server;
+use crate::{server, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 struct Walk {
@@ -227,6 +227,7 @@ async fn each_statement_runs_through_its_code() {
 
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
+    webhooks::walk(&walk.client, &database, tenant).await;
     deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}
     let again = walk.place(walk.draft(), Some("k1")).await;
