@@ -43,4 +43,7 @@ mod tenants;
 mod tokens;
 mod two_processes;
 mod validating;
+mod webhook_processes;
+mod webhook_routes;
+mod webhooks;
 mod window;

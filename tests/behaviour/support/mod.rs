@@ -8,6 +8,7 @@ mod log;
 mod phone;
 mod process;
 pub mod raw;
+mod receiver;
 mod rest;
 mod signer;
 
@@ -19,6 +20,7 @@ pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use raw::{Raw, UPGRADE, client_frame};
+pub use receiver::{Letter, Receiver, Says, delivering};
 pub use rest::{Answer, Rest};
 pub use signer::{RSA_WEAK_MODULUS, Signer, key_set};
 

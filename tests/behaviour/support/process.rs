@@ -17,8 +17,14 @@ pub struct Process {
 impl Process {
     /// Starts a process on `database` and waits until it serves.
     pub async fn serve(database: &Scratch) -> Self {
-        let database_url = database.url.clone();
-        tokio::task::spawn_blocking(move || Self::spawn(&database_url)).await.unwrap()
+        Self::serve_with(database, &[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn serve_with(database: &Scratch, environment: &[(&str, &str)]) -> Self {
+        let mut command = Self::command(&database.url);
+        command.envs(environment.iter().copied());
+        tokio::task::spawn_blocking(move || Self::spawn(command)).await.unwrap()
     }
 
     /// Starts a process that is expected to give up: its exit code and what it said.
@@ -49,8 +55,8 @@ impl Process {
         command
     }
 
-    fn spawn(database_url: &str) -> Self {
-        let mut child = Self::command(database_url).spawn().unwrap();
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = Vec::new();
         let address = loop {
