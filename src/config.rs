@@ -395,6 +395,14 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_outlasts_what_is_done_under_it() {
+        let file = "[webhooks]\ntimeout_ms = 10001\nlease_s = 20";
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("webhooks.lease_s must be"));
+    }
+
+    #[test]
     fn an_unknown_setting_is_a_mistake() {
         let figment =
             Figment::from(Toml::string(DEFAULTS)).merge(Toml::string("[server]\nprot = 1"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::body::parse;
 use super::orders::number;
 use super::{Api, Problem, ProblemCode, only};
-use crate::auth::Principal;
+use crate::auth::{self, Principal};
 use crate::domain::{EventId, Role, WebhookId};
 use crate::store::{Attempt, Delivered, Scope, Webhook, WebhookPatch};
 use crate::view::stamp;
@@ -94,6 +94,8 @@ fn types(types: Option<Vec<String>>) -> Result<Option<Vec<String>>, Problem> {
 
 fn view(webhook: &Webhook) -> Value {
     let time = |at: Option<jiff::Timestamp>| at.map(stamp);
+    let prior_until = webhook.prior.as_ref().map(|(_, until)| *until);
+    let prior_until = prior_until.filter(|until| *until > auth::now());
     json!({
         "id": webhook.id.to_string(),
         "url": webhook.url,
@@ -105,7 +107,7 @@ fn view(webhook: &Webhook) -> Value {
         "failures": webhook.tries,
         "failing_since": time(webhook.failing_since),
         "next_try_at": time(webhook.next_try_at.filter(|_| webhook.enabled)),
-        "prior_secret_until": time(webhook.prior.as_ref().map(|(_, until)| *until)),
+        "prior_secret_until": time(prior_until),
         "created_at": stamp(webhook.created_at),
     })
 }

@@ -57,6 +57,7 @@ statements! {
     FIND_BUSY_STORES "find_busy_stores"
     FIND_CREDENTIAL "find_credential"
     FIND_DRIVER "find_driver"
+    FIND_ENABLED_WEBHOOK "find_enabled_webhook"
     FIND_EVENT "find_event"
     FIND_IDEMPOTENCY_KEYS "find_idempotency_keys"
     FIND_ORDER "find_order"

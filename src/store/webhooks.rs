@@ -249,6 +249,12 @@ impl Database {
         first(&rows)
     }
 
+    /// Whether anything is to be posted to anybody.
+    pub async fn has_webhooks(&self) -> Result<bool, Error> {
+        let rows = read!(self, FIND_ENABLED_WEBHOOK,);
+        Ok(rows.first().map(|row| row.try_get("found")).transpose()?.unwrap_or(false))
+    }
+
     /// Takes up at most `limit` webhooks with something to deliver that nobody delivers to, for
     /// `lease`: of `tenants`, or of all. They are the process's until it gives them free or the
     /// lease ends.

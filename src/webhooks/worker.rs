@@ -1,8 +1,9 @@
 //! Takes up webhooks that have something to deliver, and delivers.
 //!
 //! It is woken by the process's own feed, which tells whose events came; and looks by itself for
-//! retries that are due, and for what a dead process held. While nothing happens that is one small
-//! question of the database each `webhooks.look_interval_ms`.
+//! retries that are due, and for what a dead process held. That is two small questions of the
+//! database each `webhooks.look_interval_ms`; while there is no webhook at all it asks no others,
+//! whatever happens.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub struct Worker {
     /// Those whose lease is perhaps still held by a turn that was cut short: at most as many as
     /// there are leases.
     stranded: Vec<WebhookId>,
+    /// Whether there is any webhook, as it was when last looked for.
+    any: bool,
+    /// Whether the database could not be asked the last time.
+    away: bool,
 }
 
 /// Whose webhooks may have something to deliver.
@@ -89,7 +94,8 @@ impl Worker {
     ) -> Self {
         let desk = Desk { database, poster, settings, process: Uuid::new_v4(), stopping };
         let seen = feed.borrow().cursor;
-        Self { desk: Arc::new(desk), feed, window, seen, stranded: Vec::new() }
+        let (any, away) = (true, false);
+        Self { desk: Arc::new(desk), feed, window, seen, stranded: Vec::new(), any, away }
     }
 
     /// Runs for the life of the process.
@@ -125,8 +131,11 @@ impl Worker {
                 },
                 () = sleep_until(look_at) => {
                     self.free_stranded().await;
+                    if let Ok(any) = self.desk.database.has_webhooks().await {
+                        self.any = any;
+                    }
                     look_at = Instant::now() + look_every;
-                    wanted.all = true;
+                    wanted.all = self.any;
                 }
                 changed = woken(&mut self.feed, woken_at + PACE) => {
                     // The feed ends when the process does.
@@ -163,10 +172,13 @@ impl Worker {
         // More than the window holds, or another log.
         wanted.all |= !all || cursor < self.seen;
         self.seen = cursor;
+        if !self.any {
+            *wanted = Wanted::default();
+        }
     }
 
     /// Begins a turn for each webhook that can be claimed, at most `free`.
-    async fn take_up(&self, wanted: Wanted, free: usize, turns: &mut JoinSet<Turn>) {
+    async fn take_up(&mut self, wanted: Wanted, free: usize, turns: &mut JoinSet<Turn>) {
         let tenants: Vec<TenantId> = wanted.tenants.into_iter().collect();
         let tenants = Some(tenants.as_slice()).filter(|_| !wanted.all);
         let leased_at = Instant::now();
@@ -175,6 +187,7 @@ impl Worker {
         let lease = settings.lease_s.get();
         match database.claim_webhooks(*process, lease, tenants, free).await {
             Ok(claimed) => {
+                self.away = false;
                 for webhook in claimed {
                     let (desk, feed) = (Arc::clone(&self.desk), self.feed.clone());
                     turns.spawn_local(async move {
@@ -191,9 +204,12 @@ impl Worker {
                     });
                 }
             }
+            // Looked for again soon. Said once, not each time.
             Err(error) => {
-                let cause = std::error::Error::source(&error);
-                tracing::warn!(%error, ?cause, "webhooks cannot be looked for");
+                if !std::mem::replace(&mut self.away, true) {
+                    let cause = std::error::Error::source(&error);
+                    tracing::warn!(%error, ?cause, "webhooks cannot be looked for");
+                }
             }
         }
     }

@@ -43,6 +43,7 @@ mod tenants;
 mod tokens;
 mod two_processes;
 mod validating;
+mod webhook_outages;
 mod webhook_processes;
 mod webhook_routes;
 mod webhooks;

@@ -34,6 +34,7 @@ const COMPUTED: &[Computed] = &[
     ("find_placed_orders", &[("record", false)], "a record of a row that is there"),
     ("find_store", &[("store", false)], "a record of a row that is there"),
     ("find_transaction_status", &[("status", true)], "null for one too old to be known"),
+    ("find_enabled_webhook", &[("found", false)], "whether"),
     ("find_webhook", &[("webhook", false)], "a record of a row that is there"),
     ("insert_webhook", &[("webhook", false)], "a record of a row that is there"),
     (

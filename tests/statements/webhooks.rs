@@ -31,6 +31,7 @@ pub(crate) async fn walk(client: &Client, database: &Database, tenant: TenantId)
         let url = "https://example.com/hook";
         database.insert_webhook((tenant, id), url, types, b"secret", 2).await.unwrap()
     };
+    assert!(!database.has_webhooks().await.unwrap());
     let id = WebhookId::new();
     let made = insert(id, Some(types.as_slice())).await.unwrap();
     assert_eq!((made.id, made.tenant, made.cursor), (id, tenant, last));
@@ -41,6 +42,7 @@ pub(crate) async fn walk(client: &Client, database: &Database, tenant: TenantId)
     let stranger = TenantId::new();
     assert_eq!(database.find_webhook(tenant, id).await.unwrap(), Some(made.clone()));
     assert_eq!(database.find_webhook(stranger, id).await.unwrap(), None);
+    assert!(database.has_webhooks().await.unwrap());
     let both = [made.clone(), other.clone()];
     assert_eq!(database.list_webhooks(tenant, None, 9).await.unwrap(), both);
     assert_eq!(database.list_webhooks(tenant, Some(id), 9).await.unwrap(), both[1..]);
