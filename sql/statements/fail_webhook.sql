@@ -1,7 +1,9 @@
--- fail_webhook: notes an attempt that failed, gives the webhook free, and puts off the next try; or
--- disables it: for that reason, or because it has failed for so long. The last try comes no later.
+-- fail_webhook: notes an attempt that failed, gives the webhook free, and puts off the next try,
+-- unless a change made a new beginning meanwhile; or disables it: for that reason, or because it has
+-- failed for so long. The last try comes no later.
 -- $1 id uuid   $2 process uuid   $3 event uuid   $4 position int8   $5 outcome text   $6 status int4?
 -- $7 duration_ms int4   $8 delay_s float8   $9 patience_s float8   $10 reason text?   $11 kept int8
+-- $12 tries int4
 -- => webhook webhook_record
 -- locks: the webhook, and attempts that are forgotten
 -- index: webhooks_pkey, webhook_attempts_pkey
@@ -10,8 +12,9 @@ with failed as (
     update webhooks w
     set tries = w.tries + 1,
         failing_since = coalesce(w.failing_since, now()),
-        next_try_at = least(now() + make_interval(secs => $8),
-                            coalesce(w.failing_since, now()) + make_interval(secs => $9)),
+        next_try_at = case when w.tries = $12
+            then least(now() + make_interval(secs => $8),
+                       coalesce(w.failing_since, now()) + make_interval(secs => $9)) end,
         enabled = w.enabled and $10::text is null
             and coalesce(w.failing_since + make_interval(secs => $9) > now(), true),
         disabled_reason = case

@@ -98,6 +98,9 @@ pub struct Delivered {
 /// A failure, to be noted.
 #[derive(Debug, Clone, Copy)]
 pub struct Failed<'a> {
+    /// How many failures there were before, as far as who posted knows. If they were forgotten
+    /// meanwhile, as something else was asked for, the next try is not put off.
+    pub tries: u32,
     /// The event.
     pub event: EventId,
     /// Its position.
@@ -329,6 +332,7 @@ impl Database {
             /* patience_s */ &failed.patience.as_secs_f64(),
             /* reason */ &failed.reason,
             /* kept */ &i64::from(kept),
+            /* tries */ &i32::try_from(failed.tries).unwrap_or(i32::MAX),
         );
         first(&rows)
     }

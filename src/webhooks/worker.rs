@@ -268,18 +268,21 @@ impl Desk {
                     return Ok(());
                 }
                 if !lease.outlasts(2 * self.settings.timeout_ms.get()) {
-                    match self.advance(&webhook, webhook.cursor, None, &mut lease).await? {
-                        Some(renewed) => webhook = renewed,
-                        None => return Ok(()),
+                    let cursor = webhook.cursor;
+                    let Some(now) = self.advance(&webhook, cursor, None, &mut lease).await? else {
+                        return Ok(());
+                    };
+                    moved_by_others = !goes_on_from(&now, cursor, types.as_deref());
+                    webhook = now;
+                    if moved_by_others {
+                        break;
                     }
                 }
                 let Some(now) = self.letter(&webhook, &event, &body, &mut line, &mut lease).await?
                 else {
                     return Ok(());
                 };
-                // A replay, another choice of types or a switch: the page is not to be gone on with.
-                moved_by_others =
-                    now.cursor != event.position || !now.enabled || now.types != types;
+                moved_by_others = !goes_on_from(&now, event.position, types.as_deref());
                 webhook = now;
                 if moved_by_others {
                     break;
@@ -332,6 +335,7 @@ impl Desk {
         }
         let settings = &self.settings;
         let failed = Failed {
+            tries: webhook.tries,
             event: event_id,
             position,
             outcome: sent.outcome.word(),
@@ -388,6 +392,12 @@ impl Lease {
     fn outlasts(&self, duration: Duration) -> bool {
         self.at.elapsed() + duration < self.lasts
     }
+}
+
+/// Whether the page that was read can be gone on with: nobody replayed the webhook, chose other
+/// types or switched it off meanwhile.
+fn goes_on_from(webhook: &Webhook, cursor: u64, types: Option<&[String]>) -> bool {
+    webhook.cursor == cursor && webhook.enabled && webhook.types.as_deref() == types
 }
 
 /// Whether a webhook of these types wants the event.

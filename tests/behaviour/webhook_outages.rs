@@ -6,8 +6,8 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::support::{City, Letter, Receiver, Scratch, Server, delivering, of, until};
-use crate::webhooks::{attempts, hook, log, view};
+use crate::support::{City, Letter, Receiver, Says, Scratch, Server, delivering, of, until};
+use crate::webhooks::{attempts, hook, log, path, view};
 
 #[actix_web::test]
 async fn what_is_answered_while_the_database_is_away_is_noted_and_not_posted_again() {
@@ -65,6 +65,8 @@ async fn with_one_place_to_deliver_from_everybody_has_a_turn() {
         config.webhooks.deliveries_max = 1;
         config.webhooks.timeout_ms = of(500);
         config.webhooks.page_len = 2;
+        // Renewed before each letter.
+        config.webhooks.lease_s = of(1);
     })
     .await;
     let city = City::found(&server.url, &server.database).await;
@@ -135,5 +137,42 @@ async fn a_connection_that_the_receiver_closed_is_no_failure() {
         .collect();
     let wanted: Vec<String> = (0..9).map(|nth: u32| nth.to_string()).collect();
     assert_eq!(notes, wanted);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_asked_for_while_a_letter_is_under_way_holds() {
+    let server = Server::start_with(delivering).await;
+    let city = City::found(&server.url, &server.database).await;
+    for _ in 0..3 {
+        city.order_id().await;
+    }
+    let (receiver, other) = (Receiver::start(), Receiver::start());
+    let hook = hook(&city, &receiver.url, Value::Null).await;
+    receiver.fall_silent();
+    city.order_id().await;
+    receiver.received(1).await;
+    let replay = path(&hook, "/replay?after=0");
+    city.platform.post(&replay, json!({})).await.expect(200);
+    receiver.answer_all();
+    let wanted = log(&city, 0).await;
+    let letters = receiver.received(1 + wanted.len()).await;
+    assert!(letters[1..].iter().map(Letter::event).eq(wanted.iter().cloned()));
+
+    // Another address as well, whatever the old one says in the end.
+    receiver.fall_silent();
+    receiver.say(Says::status(500));
+    city.order_id().await;
+    let under_way = receiver.received(2 + wanted.len()).await.pop().unwrap();
+    let patch = json!({"url": other.url});
+    city.platform.patch(&path(&hook, ""), patch).await.expect(200);
+    receiver.answer_all();
+    until("the failure to be noted", async || {
+        (attempts(&city, &hook).await.last()?["outcome"] == "status").then_some(())
+    })
+    .await;
+    crate::webhooks::hurry(&server.database.connect().await).await;
+    let letters = other.received(1).await;
+    assert_eq!(letters[0].id, under_way.id);
     server.stop().await;
 }

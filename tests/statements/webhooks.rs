@@ -12,6 +12,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 fn failed(outcome: &str) -> Failed<'_> {
     Failed {
+        tries: 0,
         event: EventId::new(),
         position: 1,
         outcome,
@@ -181,7 +182,8 @@ async fn failures(client: &Client, database: &Database, tenant: TenantId, id: We
     // The last try is not put off beyond the end of patience.
     let aged = "update webhooks set failing_since = now() - interval '23 hours 59 minutes'";
     client.batch_execute(aged).await.unwrap();
-    let now = fail(Failed { delay: Duration::from_hours(6), ..failed("connect") }).await;
+    let again = Failed { tries: 1, ..failed("connect") };
+    let now = fail(Failed { delay: Duration::from_hours(6), ..again }).await;
     assert_eq!((now.tries, now.enabled), (2, true));
     let patience = now.next_try_at.unwrap().duration_since(now.failing_since.unwrap());
     assert_eq!(patience.as_secs(), 86_400);
@@ -197,13 +199,17 @@ async fn failures(client: &Client, database: &Database, tenant: TenantId, id: We
     let on = WebhookPatch { enabled: Some(true), ..WebhookPatch::default() };
     let now = database.update_webhook(tenant, id, &on).await.unwrap().unwrap();
     assert_eq!((now.tries, now.failing_since, now.next_try_at), (0, None, None));
+    // What failed before such a change puts nothing off after it.
+    assert!(claim().await);
+    let now = fail(Failed { tries: 7, delay: Duration::from_hours(6), ..failed("connect") }).await;
+    assert_eq!((now.tries, now.next_try_at), (1, None));
     assert!(claim().await);
     let now = fail(Failed { status: Some(410), reason: Some("gone"), ..failed("status") }).await;
     assert_eq!(now.disabled.unwrap().0, "gone");
     let attempts = database.list_webhook_attempts(tenant, id, None, 9).await.unwrap();
     let outcomes: Vec<_> = attempts.iter().map(|it| (it.outcome.as_str(), it.status)).collect();
     let connect = ("connect", None);
-    assert_eq!(outcomes, [("status", Some(410)), connect, connect]);
+    assert_eq!(outcomes, [("status", Some(410)), connect, connect], "the newest three");
 
     database.update_webhook(tenant, id, &on).await.unwrap();
     assert!(claim().await);
