@@ -22,10 +22,10 @@ use crate::hub::{Hubs, Message, Presence, Publication};
 use crate::jwks::{self, Jwks};
 use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
-use crate::session::House;
+use crate::session::{House, Streams};
 use crate::store::{self, Database, SchemaState, Writer};
 use crate::webhooks::{Poster, Worker};
-use crate::{dashboard, http, server, tls};
+use crate::{channels, dashboard, http, server, tls};
 
 /// Why a process does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +98,14 @@ impl App {
         let (presence, moves) = Presence::new(config.socket.moves_len);
         let (presence, attendance) =
             (Arc::new(presence), Arc::new(Attendance::new(database.clone())));
+        let streams = Arc::<Streams>::default();
         let told = listening.take_told().ok_or(Error::Ended("ear"))?;
-        let keeper = Keeper::new(Arc::clone(&attendance), Arc::clone(&presence), hubs.clone());
+        let keeper = Keeper::new(
+            Arc::clone(&attendance),
+            Arc::clone(&presence),
+            hubs.clone(),
+            Arc::clone(&streams),
+        );
         let attending = tokio::spawn(keeper.run(moves, told));
         // A key that was believed when it was revoked must not be believed again from memory.
         let longest = config.auth.token_ttl_max_s.max(config.auth.api_key_cache_s);
@@ -123,7 +129,7 @@ impl App {
             poster: poster.clone(),
             pings: Semaphore::new(config.webhooks.deliveries_max),
             attendance,
-            house: House::new(presence),
+            house: House::new(presence, streams),
             config: Arc::clone(&config),
         });
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
@@ -255,5 +261,8 @@ async fn check_schema(config: &Config) -> Result<(), Error> {
 
 /// Every route but those of sockets.
 fn routes(services: &mut ServiceConfig) {
-    services.configure(http::configure).configure(dashboard::configure);
+    services
+        .configure(http::configure)
+        .configure(channels::configure)
+        .configure(dashboard::configure);
 }

@@ -68,7 +68,8 @@ macro_rules! sections {
 sections! {
     /// `[server]`
     Server { host: String, port: u16, workers: usize, backlog: u32, body_limit_bytes: usize,
-        request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs, }
+        request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs,
+        unread_timeout_s: Secs, unsent_bytes: u32, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
         statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize, }
@@ -93,7 +94,8 @@ sections! {
         subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
         reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
-        close_pace_ms: Millis, moves_len: usize, presence_limit: u32, allowed_origins: Vec<String>, }
+        close_pace_ms: Millis, moves_len: usize, presence_limit: u32, sse_retry_min_ms: Millis, sse_retry_max_ms: Millis,
+        allowed_origins: Vec<String>, }
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
@@ -187,6 +189,7 @@ impl Config {
             server.workers 0..=256; server.backlog 1..=65_535;
             server.body_limit_bytes 1_024..=16_777_216; server.request_head_timeout_s 1..=120;
             server.keep_alive_s 1..=600; server.shutdown_timeout_s 1..=120;
+            server.unread_timeout_s 1..=600; server.unsent_bytes 4_096..=4_194_304;
             database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
             database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
             database.shared_reads_max 0..=1_000_000;
@@ -213,6 +216,8 @@ impl Config {
             socket.stale_timeout_s 1..=120; socket.reply_timeout_ms 100..=60_000; socket.close_timeout_s 1..=30;
             socket.expiry_grace_s 0..=300; socket.send_buffer_bytes 4_096..=4_194_304;
             socket.close_pace_ms 0..=1_000; socket.moves_len 16..=1_000_000; socket.presence_limit 1..=10_000;
+            socket.sse_retry_min_ms 100..=self.socket.sse_retry_max_ms.get().as_millis();
+            socket.sse_retry_max_ms 100..=600_000;
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;

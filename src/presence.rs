@@ -1,12 +1,15 @@
-//! Who is there, over all processes.
+//! Who is there, over all processes, and what else they tell each other about connections.
 //!
 //! Each process knows its own members ([`hub::Presence`](crate::hub::Presence)) and answers from
 //! memory. While others live as well it keeps a copy of them in the database, a little behind,
 //! where the others look; and who came or went is told to them by notification, so that those
 //! who want to hear it do, wherever they are connected.
 //!
+//! Commands of a connection without a socket come by requests of their own, which a balancer may
+//! give to any process: it hands them to the one that has the connection.
+//!
 //! Invariants: the copy is of members alone, never of the log, and nothing durable depends on it.
-//! A process that dies is believed for [`ALIVE`] at most. What could not be written is written
+//! A process that dies is believed for `ALIVE` at most. What could not be written is written
 //! anew as a whole.
 
 use std::collections::HashMap;
@@ -14,6 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -21,6 +26,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use crate::hub::{Hubs, Member, Message, Move, Presence, Publication, Topic};
+use crate::protocol::Emulation;
+use crate::session::Streams;
 use crate::store::{Database, Error, MemberRow};
 
 /// Between two signs of life.
@@ -61,6 +68,20 @@ impl Attendance {
         Ok(rows.into_iter().map(|row| Arc::new(member(row))).collect())
     }
 
+    /// Hands commands to the process that has their connection; false when they are too long for
+    /// that, or nobody else is there.
+    pub async fn forward(&self, emulation: &Emulation) -> bool {
+        let Emulation { node, session, data } = emulation;
+        let (node, session, data) = (node.clone(), session.clone(), BASE64.encode(data));
+        let commands = Some(Forwarded { node, session, data });
+        let telling = Telling { process: self.process, moves: &[], commands };
+        let payload = serde_json::to_string(&telling);
+        let Ok(payload) = payload else { return false };
+        self.others.load(Ordering::Relaxed)
+            && payload.len() <= PAYLOAD_BYTES
+            && self.database.notify_processes(&[payload]).await.is_ok()
+    }
+
     /// The process ends: its members are forgotten.
     pub async fn end(&self) {
         if self.others.load(Ordering::Relaxed)
@@ -90,13 +111,29 @@ struct Told {
 #[derive(Serialize)]
 struct Telling<'a> {
     process: Uuid,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     moves: &'a [Box<RawValue>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commands: Option<Forwarded>,
 }
 
+/// What another process told: moves of its members, or commands. Not an untagged enum, which
+/// could not keep JSON as it is.
 #[derive(Deserialize)]
 struct Heard {
     process: Uuid,
+    #[serde(default)]
     moves: Vec<Told>,
+    commands: Option<Forwarded>,
+}
+
+/// Commands that came to this process, of a connection that another has.
+#[derive(Serialize, Deserialize)]
+struct Forwarded {
+    node: String,
+    session: String,
+    /// In Base64: they may be Protobuf.
+    data: String,
 }
 
 /// Keeps the attendance of a process.
@@ -105,6 +142,7 @@ pub struct Keeper {
     attendance: Arc<Attendance>,
     presence: Arc<Presence<Topic>>,
     hubs: Hubs<Publication>,
+    streams: Arc<Streams>,
     /// The newest move of each connection on each channel that is not written yet.
     pending: HashMap<(Topic, String), Move<Topic>>,
     /// Whether the database knows all but what is pending.
@@ -117,8 +155,10 @@ impl Keeper {
         attendance: Arc<Attendance>,
         presence: Arc<Presence<Topic>>,
         hubs: Hubs<Publication>,
+        streams: Arc<Streams>,
     ) -> Self {
-        Self { attendance, presence, hubs, pending: HashMap::new(), is_copied: false }
+        let pending = HashMap::new();
+        Self { attendance, presence, hubs, streams, pending, is_copied: false }
     }
 
     /// Runs for the life of the process: `moves` are its own, `told` what others tell.
@@ -224,19 +264,26 @@ impl Keeper {
         if !came.is_empty() {
             database.insert_members(*process, &came).await?;
         }
-        database.notify_moves(&payloads(*process, &told)).await
+        database.notify_processes(&payloads(*process, &told)).await
     }
 
     /// Tells the hubs what another process told.
     async fn hear(&self, text: &str) {
-        let Ok(heard) = serde_json::from_str::<Heard>(text) else {
-            tracing::warn!("another process told who is there in words that are not ours");
+        let Ok(Heard { process, moves, commands }) = serde_json::from_str(text) else {
+            tracing::warn!("another process told something in words that are not ours");
             return;
         };
-        if heard.process == self.attendance.process {
+        if process == self.attendance.process {
             return;
         }
-        for Told { channel, client, user, info, joined } in heard.moves {
+        if let Some(Forwarded { node, session, data }) = commands
+            && let Some(commands) = self.streams.find(&node, &session)
+            && let Ok(data) = BASE64.decode(data)
+        {
+            // More than may wait is let go: its client asks in vain, and comes again.
+            commands.try_send(data.into()).ok();
+        }
+        for Told { channel, client, user, info, joined } in moves {
             let Some(topic) = Topic::find(&channel) else { continue };
             let client = client.to_string();
             let member = Arc::new(Member { client, user, conn_info: info, chan_info: None });
@@ -248,7 +295,7 @@ impl Keeper {
 /// The moves as notifications, each short enough. One that alone is too long is not told.
 fn payloads(process: Uuid, told: &[Told]) -> Vec<String> {
     let write = |moves: &[Box<RawValue>]| {
-        serde_json::to_string(&Telling { process, moves }).unwrap_or_default()
+        serde_json::to_string(&Telling { process, moves, commands: None }).unwrap_or_default()
     };
     let mut payloads = Vec::new();
     let mut open: Vec<Box<RawValue>> = Vec::new();
@@ -280,7 +327,8 @@ mod tests {
 
     fn told(user: String) -> Told {
         let (channel, client) = ("order:x".to_owned(), Uuid::new_v4());
-        Told { channel, client, user, info: None, joined: true }
+        let info = RawValue::from_string(r#"{"role":"store"}"#.to_owned()).ok();
+        Told { channel, client, user, info, joined: true }
     }
 
     #[test]
@@ -293,7 +341,7 @@ mod tests {
         let heard: Vec<String> = payloads
             .iter()
             .map(|text| serde_json::from_str::<Heard>(text).unwrap())
-            .inspect(|heard| assert_eq!(heard.process, process))
+            .inspect(|heard| assert!(heard.process == process && heard.commands.is_none()))
             .flat_map(|heard| heard.moves)
             .map(|moved| moved.user)
             .collect();

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs as _};
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_http::{HttpService, KeepAlive, Request};
 use actix_rt::net::TcpStream;
@@ -12,7 +13,7 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App as WebApp, Error as WebError};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::config;
 use crate::http;
@@ -61,6 +62,7 @@ pub fn serve<S: Source>(
         .disable_signals();
     let draining = builder.graceful_shutdown_signal();
     let limit = server.body_limit_bytes;
+    let (unread_timeout, unsent) = (server.unread_timeout_s.get(), server.unsent_bytes);
     // Runs once on each worker's thread.
     let factory = move || {
         let (hub, messages) = hubs.join(worker_queue_len);
@@ -87,6 +89,7 @@ pub fn serve<S: Source>(
             })
         };
         HttpService::<TcpStream, _, _>::build()
+            .on_connect_ext(move |stream: &TcpStream, _| bound(stream, unread_timeout, unsent))
             .graceful_shutdown_signal(move || {
                 let draining = draining.clone();
                 async move { draining.notified().await }
@@ -101,6 +104,23 @@ pub fn serve<S: Source>(
     };
     Ok(builder.listen("http", listener, factory)?.run())
 }
+
+/// Bounds what a client costs that does not read: HTTP's own buffers have a bound, but nothing in
+/// them ever gives up.
+#[cfg(target_os = "linux")]
+fn bound(stream: &TcpStream, unread_timeout: Duration, unsent: u32) {
+    let socket = SockRef::from(stream);
+    let set = socket
+        .set_tcp_user_timeout(Some(unread_timeout))
+        .and_then(|()| socket.set_tcp_notsent_lowat(unsent));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a connection's bounds could not be set");
+    }
+}
+
+/// Only Linux has such bounds.
+#[cfg(not(target_os = "linux"))]
+const fn bound(_stream: &TcpStream, _unread_timeout: Duration, _unsent: u32) {}
 
 fn no_app() -> actix_http::error::PayloadError {
     actix_http::error::PayloadError::Incomplete(None)

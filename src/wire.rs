@@ -7,6 +7,9 @@
 //!
 //! Absent on purpose: no socket and no body; bytes in, bytes out.
 
+use std::cell::OnceCell;
+use std::time::Duration;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -29,8 +32,8 @@ pub enum Wire {
     /// Server-Sent Events of publications alone, each with the position from which a bare
     /// `EventSource` resumes.
     Resumable {
-        /// The log's identity.
-        epoch: Box<str>,
+        /// The log's identity, known once the channel has been read.
+        epoch: OnceCell<Box<str>>,
     },
 }
 
@@ -64,7 +67,10 @@ impl Wire {
             Self::OneWay => bare(codec, &payload(&frame)),
             Self::Lines => lines(codec, &payload(&frame)),
             Self::Events => event("", &payload(&frame)),
-            Self::Resumable { epoch } => resumable(epoch, &payload(&frame)),
+            Self::Resumable { epoch } => {
+                let epoch = epoch.get().map_or("", |epoch| &**epoch);
+                resumable(epoch, &payload(&frame))
+            }
         }
     }
 
@@ -86,10 +92,42 @@ impl Wire {
         }
     }
 
+    /// Server-Sent Events to resume from, of a log that is not known yet.
+    pub const fn resumable() -> Self {
+        Self::Resumable { epoch: OnceCell::new() }
+    }
+
+    /// Says which log its events are of, before the first of them; others need not know.
+    pub fn resume(&self, log: &str) {
+        if let Self::Resumable { epoch } = self {
+            epoch.get_or_init(|| log.into());
+        }
+    }
+
+    /// Whether the client sends nothing, besides what it asked for as it came.
+    pub const fn is_one_way(&self) -> bool {
+        matches!(self, Self::OneWay | Self::Resumable { .. })
+    }
+
     /// Whether the client sees a close frame, and answers it.
     pub const fn is_socket(&self) -> bool {
         matches!(self, Self::Socket | Self::OneWay)
     }
+}
+
+/// Server-Sent Events: how long to wait before coming back.
+pub fn retry_event(wait: Duration) -> Bytes {
+    Bytes::from(format!("retry: {}\n\n", wait.as_millis()))
+}
+
+/// Server-Sent Events: the state of a channel at a position.
+pub fn snapshot_event(epoch: &str, position: u64, data: &str) -> Bytes {
+    event(&format!("event: snapshot\nid: {epoch}:{position}\n"), data.as_bytes())
+}
+
+/// Server-Sent Events: nothing has happened up to a position, from which to resume.
+pub fn position_event(epoch: &str, position: u64) -> Bytes {
+    Bytes::from(format!("id: {epoch}:{position}\n\n"))
 }
 
 /// What a server's frame holds behind its header (RFC 6455, section 5.2: no mask).
@@ -181,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_resumable_event_says_where_it_stands() {
-        let wire = Wire::Resumable { epoch: "e1".into() };
+        let wire = Wire::resumable();
+        wire.resume("e1");
         let event = wire.carry(Codec::Json, push(Codec::Json));
         assert_eq!(event, "id: e1:6\ndata: {\"s\":1}\n\n");
         assert_eq!(wire.carry(Codec::Json, message_frame(Codec::Json, b"{}")), ":\n\n");

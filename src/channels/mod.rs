@@ -7,6 +7,7 @@
 //! Absent on purpose: frames, commands and time are the session's; nothing is published here.
 
 mod open;
+mod plain;
 mod read;
 mod rpc;
 
@@ -23,11 +24,13 @@ use crate::config;
 use crate::domain::{CredentialId, TenantId, Word as _};
 use crate::hub::{Bearer, Member, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
-use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
+use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 use crate::session::{
     Asker, House, Opened, Past, Permitted, Reading, Renewed, Source, Start, Turned, Unread, Welcome,
 };
 use open::Channel;
+
+pub use plain::configure;
 
 /// What an app may ask for as it connects; what we do not know is another's.
 #[derive(Deserialize, Default)]
@@ -53,6 +56,10 @@ impl Source for Api {
     fn is_revoked(&self, [tenant, credential]: Bearer) -> bool {
         let credential = CredentialId::from_uuid(Uuid::from_u128(credential));
         self.revoked.contains(TenantId::from_uuid(Uuid::from_u128(tenant)), credential)
+    }
+
+    async fn forward(&self, emulation: &Emulation) -> bool {
+        self.attendance.forward(emulation).await
     }
 
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned> {
@@ -276,10 +283,15 @@ impl Api {
                 ErrorCode::INTERNAL.into()
             }
         })?;
+        Ok(self.known(who))
+    }
+
+    /// The same for one who is known.
+    fn known(&self, who: Principal) -> Renewed<Self> {
         let ttl = who.expires_at.map(|at| self.left_until(at));
         let info = SeenAs { role: who.role.word(), info: who.info.as_ref().and_then(raw) };
         let info = serde_json::value::to_raw_value(&info);
         let bearer = Some(who.bearer());
-        Ok(Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who })
+        Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who }
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn read(
         }
     };
     let epoch = api.database.epoch();
-    let floor = heard(api).await;
+    let floor = floor(api);
     if !wants_state {
         for ((topic, ear), scope) in opened.ears.iter().zip(&channel.scopes) {
             if !is_known(api, topic, ear) {
@@ -74,15 +74,19 @@ pub(super) async fn read(
 
 /// The position up to which everything must be in what is read from here on: whatever the hub
 /// published before the listeners were in it, and whatever callers were told is committed.
-async fn heard(api: &Api) -> u64 {
+fn floor(api: &Api) -> u64 {
+    api.window.last().max(api.database.committed())
+}
+
+/// Waits until memory holds whatever callers were told is committed: the feed is about to read
+/// it. When it does not, the log is asked instead of memory.
+async fn caught_up(api: &Api) {
     let committed = api.database.committed();
     if api.window.last() < committed {
-        // The feed is about to read it. When it does not, the log is asked instead of memory.
         let patience = api.config.feed.poll_interval_ms.get();
         let mut feed = api.feed.clone();
         let _reached = timeout(patience, feed.wait_for(|state| state.cursor >= committed)).await;
     }
-    api.window.last().max(committed)
 }
 
 /// A courier hears an order while it has it; whether it has, only the order says.
@@ -128,7 +132,8 @@ async fn missed(
     codec: Codec,
 ) -> Result<Option<Reading>, Unread> {
     let limit = usize::try_from(api.config.socket.recovery_limit).unwrap_or(usize::MAX);
-    let floor = heard(api).await;
+    let floor = floor(api);
+    caught_up(api).await;
     let mut all: Vec<Arc<Publication>> = Vec::new();
     // What all topics hold goes up to the reading that went the least far.
     let mut upto = u64::MAX;
@@ -188,9 +193,10 @@ fn is_known(api: &Api, topic: &Topic, ear: &Ear) -> bool {
 /// The publications of those events that the listeners of a channel hear.
 fn encode(opened: &Opened<Api>, codec: Codec, events: &[Arc<Publication>]) -> Vec<Bytes> {
     let heard = events.iter().filter_map(|publication| {
-        let mut topics = publication.topics();
-        let (topic, ear) =
-            opened.ears.iter().find(|(topic, _ear)| topics.any(|its| its == *topic))?;
+        let (topic, ear) = opened
+            .ears
+            .iter()
+            .find(|(topic, _ear)| publication.topics().any(|its| its == *topic))?;
         if publication.passes(ear) { publication.publication(topic, ear, codec) } else { None }
     });
     heard.collect()

@@ -187,7 +187,7 @@ impl Mailbox {
         }
     }
 
-    /// The same for a frame that is no message, such as a pong; only sockets have those.
+    /// The same for bytes that are no message and go out as they are, such as a pong.
     pub fn answer_as_it_is(&self, frame: Bytes) {
         if self.ended.get().is_none() {
             let mut queue = self.queue.borrow_mut();
@@ -231,9 +231,17 @@ impl Mailbox {
     /// Queues a frame that answers the peer's own close.
     pub fn end_with(&self, frame: Bytes, disconnect: Disconnect) {
         if self.ended.get().is_none() {
-            self.ended.set(Some(disconnect));
             self.queue.borrow_mut().push(frame);
+            self.end_as_it_is(disconnect);
+        }
+    }
+
+    /// Ends the session without a word: the last that is queued has said why.
+    pub fn end_as_it_is(&self, disconnect: Disconnect) {
+        if self.ended.get().is_none() {
+            self.ended.set(Some(disconnect));
             self.wake.notify_one();
+            self.wake_reader();
         }
     }
 

@@ -25,7 +25,8 @@ pub trait News: fmt::Debug + Send + Sync + 'static {
     fn passes(&self, ear: &Self::Ear) -> bool;
 
     /// The whole WebSocket frame of its push for a listener, shared by all who hear the same;
-    /// none if it is not for this ear.
+    /// none if it is not for this ear. Of this and [`News::publication`] one is asked, once for
+    /// each listener and in order, so an ear may remember what it heard last.
     fn frame(&self, topic: &Self::Topic, ear: &Self::Ear, codec: Codec) -> Option<Bytes>;
 
     /// The publication alone, as it is part of a recovery or of a push under another name.

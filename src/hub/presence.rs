@@ -45,7 +45,14 @@ pub struct Move<T> {
     pub joined: bool,
 }
 
-type Members<T> = HashMap<T, BTreeMap<String, Arc<Member>>>;
+/// By client; one that listens to a topic twice, under two names, is there until it does neither.
+type Members<T> = HashMap<T, BTreeMap<String, There>>;
+
+#[derive(Debug)]
+struct There {
+    member: Arc<Member>,
+    times: usize,
+}
 
 /// The members of this process's topics, shared by its threads, and the way by which those who
 /// come and go are told. That way is bounded: told late or not at all, the list itself is right.
@@ -70,7 +77,11 @@ impl<T: Clone + Eq + Hash> Presence<T> {
     pub fn join(&self, topic: &T, member: &Arc<Member>) {
         let mut members = self.members();
         let there = members.entry(topic.clone()).or_default();
-        if there.insert(member.client.clone(), Arc::clone(member)).is_none() {
+        let one = there
+            .entry(member.client.clone())
+            .or_insert_with(|| There { member: Arc::clone(member), times: 0 });
+        one.times += 1;
+        if one.times == 1 {
             drop(members);
             self.tell(topic, member, true);
         }
@@ -80,7 +91,10 @@ impl<T: Clone + Eq + Hash> Presence<T> {
     pub fn leave(&self, topic: &T, member: &Arc<Member>) {
         let mut members = self.members();
         let Some(there) = members.get_mut(topic) else { return };
-        if there.remove(&member.client).is_some() {
+        let Some(one) = there.get_mut(&member.client) else { return };
+        one.times -= 1;
+        if one.times == 0 {
+            there.remove(&member.client);
             if there.is_empty() {
                 members.remove(topic);
             }
@@ -100,9 +114,9 @@ impl<T: Clone + Eq + Hash> Presence<T> {
     pub fn all(&self) -> Vec<Move<T>> {
         let members = self.members();
         let there = members.iter().flat_map(|(topic, there)| {
-            there.values().map(|member| Move {
+            there.values().map(|one| Move {
                 topic: topic.clone(),
-                member: Arc::clone(member),
+                member: Arc::clone(&one.member),
                 joined: true,
             })
         });
@@ -112,7 +126,8 @@ impl<T: Clone + Eq + Hash> Presence<T> {
     /// Who is on the topic, by client.
     pub fn list(&self, topic: &T) -> Vec<Arc<Member>> {
         let members = self.members();
-        members.get(topic).map(|there| there.values().cloned().collect()).unwrap_or_default()
+        let there = members.get(topic).into_iter().flat_map(BTreeMap::values);
+        there.map(|one| Arc::clone(&one.member)).collect()
     }
 }
 
@@ -135,6 +150,9 @@ mod tests {
         presence.leave(&"b", &one);
         let clients: Vec<_> = presence.list(&"a").iter().map(|m| m.client.clone()).collect();
         assert_eq!(clients, ["1", "2"]);
+        // It came twice.
+        presence.leave(&"a", &one);
+        assert_eq!(presence.list(&"a").len(), 2);
         presence.leave(&"a", &one);
         presence.leave(&"a", &two);
         presence.leave(&"a", &two);

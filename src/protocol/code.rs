@@ -233,6 +233,10 @@ impl Disconnect {
             109 | 110 => Self::EXPIRED,
             111 => Self::TOO_MANY_REQUESTS,
             102 | 103 => Self::PERMISSION_DENIED,
+            // What it asks for will not do the next time either.
+            106 => Self::CHANNEL_LIMIT,
+            107 => Self::BAD_REQUEST,
+            108 => Self::NOT_AVAILABLE,
             _ => Self::SERVER_ERROR,
         }
     }

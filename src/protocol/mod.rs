@@ -14,11 +14,12 @@
 //! - I/O, time and sessions: whether a command may run, and in which order replies leave, is the
 //!   session's business. Rules about values (an empty channel, a name too long) are too, because
 //!   their answers differ per command.
-//! - Fossil deltas, compaction, tag filters, map and poll subscriptions, emulation. What a client
+//! - Compaction, tag filters, map and poll subscriptions. What a client
 //!   may ask of them is read, so that the session can decline it by the proper error.
 
 pub mod code;
 mod command;
+pub mod delta;
 mod json;
 mod protobuf;
 mod push;
@@ -26,7 +27,8 @@ mod reply;
 mod request;
 
 pub use command::Command;
-pub use push::{ClientInfo, Push};
+pub use delta::Deltas;
+pub use push::{ClientInfo, Form, Push, Said};
 pub use reply::{ConnectResult, ErrorReply, Recovery, Reply, SubscribeResult};
 pub use request::{Connect, Emulation, History, Position, Request, Subscribe, Token};
 /// JSON text that is known to be valid: a payload.

@@ -13,7 +13,7 @@ use prost::Message;
 use prost::encoding::decode_varint;
 
 use super::code::{Disconnect, Unsubscribed};
-use super::push::{ClientInfo, Push};
+use super::push::{ClientInfo, Form, Push, Said};
 use super::reply::{ConnectResult, Recovery, Reply, SubscribeResult, seconds};
 use super::request::{self, MAX_INTEGER, Request};
 use super::{Command, RawJson};
@@ -135,8 +135,14 @@ messages! {
         10 positioned: bool = [bool];
         11 data: Vec<u8> = [bytes = "vec"];
         12 was_recovering: bool = [bool];
+        13 delta: bool = [bool];
     }
-    PublicationMessage { 4 data: Vec<u8> = [bytes = "vec"]; 6 offset: u64 = [uint64]; }
+    PublicationMessage {
+        4 data: Vec<u8> = [bytes = "vec"];
+        5 info: Option<ClientInfoMessage> = [message];
+        6 offset: u64 = [uint64];
+        8 delta: bool = [bool];
+    }
     ClientInfoMessage {
         1 user: String = [string];
         2 client: String = [string];
@@ -402,6 +408,7 @@ fn subscribe(result: &SubscribeResult<'_>) -> SubscribeMessage {
         positioned: result.positioned,
         data: text(result.data),
         was_recovering,
+        delta: result.delta,
     }
 }
 
@@ -415,9 +422,13 @@ fn client_info(info: &ClientInfo<'_>) -> ClientInfoMessage {
 }
 
 /// Appends one publication, without its length: whoever embeds it gives that.
-pub(super) fn encode_publication(out: &mut Vec<u8>, data: &str, offset: Option<u64>) {
-    let data = data.as_bytes().to_vec();
-    let publication = PublicationMessage { data, offset: offset.unwrap_or_default() };
+pub(super) fn encode_said(out: &mut Vec<u8>, said: &Said<'_>) {
+    let publication = PublicationMessage {
+        data: said.data.as_bytes().to_vec(),
+        info: said.info.as_ref().map(client_info),
+        offset: said.offset.unwrap_or_default(),
+        delta: said.form == Form::Delta,
+    };
     out.extend_from_slice(&publication.encode_to_vec());
 }
 

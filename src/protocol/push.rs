@@ -72,6 +72,39 @@ impl ClientInfo<'_> {
     }
 }
 
+/// A publication with all that it may say.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    /// JSON text, or the patch that makes it.
+    pub data: &'a str,
+    /// Its place on the channel; without one it does not count for recovery.
+    pub offset: Option<u64>,
+    /// Who said it, if a client did.
+    pub info: Option<ClientInfo<'a>>,
+    /// What `data` is.
+    pub form: Form,
+}
+
+impl<'a> Said<'a> {
+    /// Only what was said.
+    #[must_use]
+    pub const fn new(data: &'a str) -> Self {
+        Self { data, offset: None, info: None, form: Form::Plain }
+    }
+}
+
+/// What stands in for a publication's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The data itself.
+    Plain,
+    /// The data itself, for a listener that takes deltas: in JSON it is then a text that holds
+    /// JSON, so that the bytes that the next one is made of are known.
+    Base,
+    /// What makes the publication before into this one: see [`super::delta`].
+    Delta,
+}
+
 impl Codec {
     /// Appends one publication, for [`Codec::encode_push_publication`] and for the
     /// `publications` of replies.
@@ -79,12 +112,24 @@ impl Codec {
     /// `data` must be valid JSON text. Without an `offset` the publication does not count for
     /// recovery: SDKs show it and keep their position.
     pub fn encode_publication(self, out: &mut Vec<u8>, data: &str, offset: Option<u64>) {
+        self.encode_said(out, &Said { offset, ..Said::new(data) });
+    }
+
+    /// The same with all that a publication may say.
+    pub fn encode_said(self, out: &mut Vec<u8>, said: &Said<'_>) {
         match self {
             Self::Json => json::object(out, |publication| {
-                publication.payload("data", data);
-                publication.number("offset", offset.unwrap_or_default());
+                match said.form {
+                    Form::Plain => publication.payload("data", said.data),
+                    Form::Base | Form::Delta => publication.field("data", said.data),
+                }
+                if let Some(info) = said.info {
+                    publication.object("info", |object| info.write(object));
+                }
+                publication.number("offset", said.offset.unwrap_or_default());
+                publication.flag("delta", said.form == Form::Delta);
             }),
-            Self::Protobuf => protobuf::encode_publication(out, data, offset),
+            Self::Protobuf => protobuf::encode_said(out, said),
         }
     }
 
@@ -196,6 +241,14 @@ mod tests {
             publication(r#"{"status":"ready"}"#, Some(6)),
             r#"{"data":{"status":"ready"},"offset":6}"#
         );
+    }
+
+    #[test]
+    fn a_publication_may_name_who_said_it() {
+        let info = Some(ClientInfo { client: "c1", user: "u", ..ClientInfo::default() });
+        let mut out = Vec::new();
+        Codec::Json.encode_said(&mut out, &Said { offset: Some(1), info, ..Said::new("{}") });
+        assert_eq!(out, br#"{"data":{},"info":{"client":"c1","user":"u"},"offset":1}"#);
     }
 
     #[test]

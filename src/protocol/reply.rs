@@ -138,6 +138,8 @@ pub struct SubscribeResult<'a> {
     pub data: Option<&'a RawJson>,
     /// Time in which the client must refresh the subscription's token; none when it has no end.
     pub ttl: Option<Duration>,
+    /// Whether publications come as deltas: see [`super::delta`].
+    pub delta: bool,
 }
 
 /// How recovering went.
@@ -255,6 +257,7 @@ impl SubscribeResult<'_> {
         if let Some(data) = self.data {
             object.payload("data", data.get());
         }
+        object.flag("delta", self.delta);
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::source::Known;
 use super::{Asker, Permitted, Phase, Renewed, Session, Source, Turned, VERSION};
@@ -13,8 +13,16 @@ use crate::protocol::code::{Disconnect, ErrorCode, Unsubscribed};
 use crate::protocol::{Command, Connect, ConnectResult, ErrorReply, History, Push, Reply, Request};
 
 impl<S: Source> Session<S> {
-    /// Carries out the commands of one message, in order.
+    /// Carries out the commands of one message, in order. However long they take, that is not
+    /// the client's to answer for: it may have sent its pong long ago.
     pub(super) async fn carry_out(self: &Rc<Self>, message: &[u8]) -> Result<(), Disconnect> {
+        self.busy_since.set(Some(Instant::now()));
+        let outcome = self.carry_out_all(message).await;
+        self.read_again();
+        outcome
+    }
+
+    async fn carry_out_all(self: &Rc<Self>, message: &[u8]) -> Result<(), Disconnect> {
         let most = self.source.settings().commands_per_message;
         let commands = self.codec().decode(message, most)?;
         for command in commands {
@@ -70,6 +78,10 @@ impl<S: Source> Session<S> {
         // Ours to mend when it is late: the token may be good.
         let late = Err(ErrorCode::INTERNAL.into());
         let welcome = async {
+            // More than it can have: not to be kept while its token is looked up.
+            if connect.subs.len() > self.source.settings().max_subscriptions {
+                return Err(ErrorCode::LIMIT_EXCEEDED.into());
+            }
             let welcome = self.source.welcome(&connect).await?;
             self.make_subscriptions(welcome, &connect).await
         };

@@ -72,7 +72,7 @@ pub(super) async fn connect_one_way<S: Source>(
         native_pings: asks(&query, NATIVE_PINGS, "true"),
         connect,
         bearer: bearer(&request),
-        stream: None,
+        ..Kind::default()
     };
     response.extensions_mut().insert(TakeOver { codec: Codec::Json, wire: Wire::OneWay, kind });
     Ok(response)
@@ -82,15 +82,20 @@ const NATIVE_PINGS: &str = "cf_ws_frame_ping_pong";
 
 /// Whether there is room, and the origin may come.
 pub(super) fn admit<S: Source>(source: &S, request: &HttpRequest) -> Result<(), Error> {
-    let (house, settings) = (source.house(), source.settings());
-    let full = house.sockets.load(Ordering::Relaxed) >= settings.max_sockets;
-    if full || house.stopping.load(Ordering::Relaxed) {
+    if !has_room(source) {
         return Err(ErrorServiceUnavailable("no room for another connection"));
     }
-    if !is_origin_allowed(request, &settings.allowed_origins) {
+    if !is_origin_allowed(request, &source.settings().allowed_origins) {
         return Err(ErrorForbidden("this origin is not allowed"));
     }
     Ok(())
+}
+
+/// Whether another connection may be made: there are not too many, and the process does not stop.
+pub fn has_room<S: Source>(source: &S) -> bool {
+    let house = source.house();
+    let full = house.sockets.load(Ordering::Relaxed) >= source.settings().max_sockets;
+    !full && !house.stopping.load(Ordering::Relaxed)
 }
 
 fn query(request: &HttpRequest) -> Vec<(String, String)> {
@@ -109,8 +114,8 @@ fn bearer(request: &HttpRequest) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// Browsers always send an origin, native SDKs never. Our own host is allowed, and those named.
-fn is_origin_allowed(request: &HttpRequest, allowed: &[String]) -> bool {
+/// Browsers send an origin to other hosts and with sockets, native SDKs never. Our own host is allowed, and those named.
+pub fn is_origin_allowed(request: &HttpRequest, allowed: &[String]) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());

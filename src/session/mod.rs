@@ -5,15 +5,16 @@
 //! who somebody is, which channels there are and what they hold, its [`Source`] says.
 //!
 //! A request for a WebSocket goes through the app like any other; its handler
-//! ([`connect`]) answers 101 and leaves a mark in the response. The upgrade service sees the
+//! (`handshake::connect`) answers 101 and leaves a mark in the response. The upgrade service sees the
 //! mark, writes the answer, frees the HTTP buffers, and runs the session on the bare socket
 //! ([`take_over`]). Where a network denies sockets, a session is a long answer instead, and its
-//! commands come by requests of their own ([`stream`]).
+//! commands come by requests of their own (`stream`).
 //!
 //! Absent on purpose: nobody but its own task and its worker's hub touches a session.
 
 mod commands;
 mod handshake;
+mod plain;
 mod source;
 mod stream;
 mod streams;
@@ -33,11 +34,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+pub use handshake::{has_room, is_origin_allowed};
+pub use plain::{Follow, come_again, follow};
 pub use source::{
     Asker, EarOf, Found, House, Moves, Opened, Otherwise, Past, Permitted, Reading, Renewed,
     Source, Start, TopicOf, Turned, Unread, Welcome,
 };
-pub use stream::body_of;
 pub use streams::Streams;
 pub use upgrade::take_over;
 
@@ -45,7 +47,6 @@ use crate::frame::{Decoder, Incoming, close_frame, message_frame, pong_frame};
 use crate::hub::{Hub, Mailbox, Member};
 use crate::protocol::code::Disconnect;
 use crate::protocol::{Codec, Connect, ErrorReply, Push, Reply};
-use crate::wire::Wire;
 use handshake::{connect, connect_one_way};
 use source::Known;
 use stream::{emulate, open_events, open_lines};
@@ -99,6 +100,8 @@ struct Kind {
     bearer: Option<String>,
     /// What the client of a stream names it by.
     stream: Option<Uuid>,
+    /// It is there for one channel, and ends with it.
+    is_of_one_channel: bool,
 }
 
 /// One connection. Used by its own task only; its mailbox also by the worker's hub.
@@ -114,6 +117,9 @@ struct Session<S: Source> {
     opened: Instant,
     next_ping: Cell<Option<Instant>>,
     pong_until: Cell<Option<Instant>>,
+    /// Since when commands are carried out: what the client says meanwhile is not read, its pong
+    /// neither.
+    busy_since: Cell<Option<Instant>>,
     expires: Cell<Option<Instant>>,
     /// Rung when one of the moments above, or one of a subscription, has changed.
     rearmed: Rc<Notify>,
@@ -151,6 +157,7 @@ impl<S: Source> Session<S> {
             opened: Instant::now(),
             next_ping: Cell::new(None),
             pong_until: Cell::new(None),
+            busy_since: Cell::new(None),
             expires: Cell::new(None),
             rearmed: Rc::new(Notify::new()),
         })
@@ -162,7 +169,7 @@ impl<S: Source> Session<S> {
 
     /// Whether the client only listens.
     fn is_one_way(&self) -> bool {
-        *self.mailbox.wire() == Wire::OneWay
+        self.mailbox.wire().is_one_way()
     }
 
     /// Serves a socket until it ends. `early` has been read from it already.
@@ -205,6 +212,11 @@ impl<S: Source> Session<S> {
             }
             End::Theirs(None)
         };
+        self.send_until_end(reading).await;
+    }
+
+    /// The same, where what it is sent is the body of an answer.
+    async fn send_until_end(&self, reading: impl Future<Output = End>) {
         if let End::Ours(disconnect) = self.until_end(reading).await {
             self.mailbox.end(disconnect);
         }

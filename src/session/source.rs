@@ -12,7 +12,7 @@ use super::streams::Streams;
 use crate::config;
 use crate::hub::{Bearer, Member, News, Presence};
 use crate::protocol::code::{Disconnect, ErrorCode};
-use crate::protocol::{Codec, Connect, ErrorReply, History, RawJson, Subscribe};
+use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 
 /// Whatever stands behind the sockets: it knows who somebody is, which channels there are, and
 /// what they hold. The session knows the protocol, the hub who listens.
@@ -39,6 +39,11 @@ pub trait Source: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Hands commands to the process that has their connection; false when that cannot be.
+    async fn forward(&self, _emulation: &Emulation) -> bool {
+        false
+    }
+
     /// Who connects, and which subscriptions the server makes for it.
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned>;
 
@@ -47,6 +52,13 @@ pub trait Source: Send + Sync + Sized + 'static {
 
     /// A channel, if there is one of this name and it is `who`'s to hear.
     async fn open(&self, asker: Asker<'_, Self>, ask: &Subscribe) -> Result<Opened<Self>, Turned>;
+
+    /// Whether what is published on a channel that was opened comes as deltas: if the subscribe
+    /// asked for them (`delta` is `fossil`) its ears and its scope may share a
+    /// [`Deltas`](crate::protocol::Deltas), by which all that it hears and reads is then encoded.
+    fn makes_deltas(&self, _opened: &Opened<Self>) -> bool {
+        false
+    }
 
     /// Whether `who`, of whom more or less is known now, may still hear what it opened earlier.
     fn still_opens(&self, who: &Self::Who, channel: &str) -> bool;
@@ -119,14 +131,14 @@ pub struct House<S: Source> {
     /// Who is where.
     pub presence: Arc<Presence<TopicOf<S>>>,
     /// Connections whose commands come by requests of their own.
-    pub streams: Streams,
+    pub streams: Arc<Streams>,
 }
 
 impl<S: Source> House<S> {
     /// Nobody is there yet.
-    pub fn new(presence: Arc<Presence<TopicOf<S>>>) -> Self {
+    pub fn new(presence: Arc<Presence<TopicOf<S>>>, streams: Arc<Streams>) -> Self {
         let (sockets, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { sockets, stopping, presence, streams: Streams::default() }
+        Self { sockets, stopping, presence, streams }
     }
 }
 

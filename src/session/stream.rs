@@ -9,7 +9,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::error::{ErrorBadRequest, ErrorNotFound, ErrorServiceUnavailable};
 use actix_web::http::header;
 use actix_web::web::{self, Payload};
-use actix_web::{Error, HttpRequest, HttpResponse};
+use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -54,7 +54,8 @@ pub(super) async fn open_events<S: Source>(
     Ok(open(source, &hub, Wire::Events, Codec::Json, first))
 }
 
-/// `POST /emulation`: more commands of such a connection. 204, or 404 when it is not here.
+/// `POST /emulation`: more commands of such a connection. 204, or 404 when there is none; another
+/// process is handed what is its own.
 pub(super) async fn emulate<S: Source>(
     source: web::Data<S>,
     request: HttpRequest,
@@ -64,6 +65,14 @@ pub(super) async fn emulate<S: Source>(
     let emulation = Emulation::read(codec_of(&request), &body)
         .map_err(|_| ErrorBadRequest("the body cannot be read"))?;
     let streams = &source.house().streams;
+    if emulation.node != streams.node() {
+        let is_gone = !source.forward(&emulation).await;
+        return if is_gone {
+            Err(ErrorNotFound("no such connection here"))
+        } else {
+            Ok(HttpResponse::NoContent().finish())
+        };
+    }
     let commands = streams
         .find(&emulation.node, &emulation.session)
         .ok_or_else(|| ErrorNotFound("no such connection here"))?;
@@ -103,26 +112,36 @@ fn open<S: Source>(
     let kind = Kind { stream: Some(id), ..Kind::default() };
     let session = enter(web::Data::clone(&source), hub, mailbox, kind);
     let body = body_of(&session.mailbox);
+    let counted = Counted::new(&source);
     actix_web::rt::spawn(async move {
-        let _counted = Counted::new(&source.house().sockets);
+        let _counted = counted;
         session.run_stream(first, commands).await;
         source.house().streams.leave(id);
     });
+    respond(match (events, codec) {
+        (true, _) => EVENTS,
+        (false, Codec::Json) => "application/json; charset=utf-8",
+        (false, Codec::Protobuf) => "application/octet-stream",
+    })
+    .body(body)
+}
+
+/// The content of Server-Sent Events.
+pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
+
+/// The head of a long answer, which nobody on its way may keep or hold back.
+pub(super) fn respond(content: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CACHE_CONTROL, "private, no-cache, no-store, no-transform"))
         .insert_header(("X-Accel-Buffering", "no"))
-        .content_type(match (events, codec) {
-            (true, _) => "text/event-stream; charset=utf-8",
-            (false, Codec::Json) => "application/json; charset=utf-8",
-            (false, Codec::Protobuf) => "application/octet-stream",
-        });
-    response.body(body)
+        .content_type(content);
+    response
 }
 
 /// What is left in a mailbox, as the body of an answer; when nobody reads it any more the
 /// mailbox is told.
-pub fn body_of(mailbox: &Rc<Mailbox>) -> impl MessageBody + 'static {
+pub(super) fn body_of(mailbox: &Rc<Mailbox>) -> impl MessageBody + 'static {
     Body(Rc::clone(mailbox))
 }
 

@@ -16,9 +16,11 @@ use super::{
     Asker, Found, Moves, Opened, Otherwise, Reading, Session, Source, Start, Turned, Unread,
     Welcome,
 };
+use crate::frame::message_frame;
 use crate::hub::{Bearer, Hub, Listener, Listening, Member, Overflowed};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Connect, RawJson, Recovery, Reply, Subscribe, SubscribeResult};
+use crate::wire::{position_event, snapshot_event};
 
 /// A subscription that stands.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl<S: Source> Drop for Entered<S> {
 }
 
 /// A subscription that has been read and holds back what came since.
-struct Begun<S: Source> {
+pub(super) struct Begun<S: Source> {
     channel: String,
     entered: Entered<S>,
     reading: Reading,
@@ -70,6 +72,7 @@ struct Begun<S: Source> {
     asked_from: Option<u64>,
     member: Option<Arc<Member>>,
     ttl: Option<Duration>,
+    delta: bool,
     by_server: bool,
     by_connection: bool,
 }
@@ -96,7 +99,7 @@ impl<S: Source> Begun<S> {
 
 impl<S: Source> Live<S> {
     fn result(&self) -> SubscribeResult<'_> {
-        let Begun { reading, asked_from, ttl, .. } = &self.begun;
+        let Begun { reading, asked_from, ttl, delta, .. } = &self.begun;
         let (offset, recovery, data) = match (&reading.found, asked_from) {
             // The offset that was asked from: each publication then advances it.
             (Found::Missed(publications), Some(from)) => {
@@ -114,6 +117,7 @@ impl<S: Source> Live<S> {
             recovery,
             data,
             ttl: *ttl,
+            delta: *delta,
         }
     }
 }
@@ -165,6 +169,7 @@ impl<S: Source> Session<S> {
         let ttl = renewed.ttl;
         let (who, member) = self.know(renewed)?;
         let mut opened = channels;
+        let made = opened.len();
         if self.is_one_way() {
             for (name, ask) in &connect.subs {
                 if opened.len() >= self.source.settings().max_subscriptions {
@@ -177,7 +182,7 @@ impl<S: Source> Session<S> {
             }
         }
         let mut begun = Vec::with_capacity(opened.len());
-        for (channel, opened) in opened {
+        for (nth, (channel, opened)) in opened.into_iter().enumerate() {
             let ask = connect.subs.get(&channel).filter(|ask| ask.recover);
             let start = match ask {
                 Some(ask) => Start::After {
@@ -189,8 +194,10 @@ impl<S: Source> Session<S> {
             };
             match self.begin(channel, opened, start, false, &who, &member).await {
                 Ok(subscription) => begun.push(Begun { by_server: true, ..subscription }),
-                // Left out, it ends at the client; but not because we failed.
-                Err(Unread::Denied) => {}
+                // Left out, it ends at the client; but not because we failed, and not where it
+                // was asked for by name.
+                Err(Unread::Denied) if nth < made => {}
+                Err(Unread::Denied) => return Err(ErrorCode::PERMISSION_DENIED.into()),
                 Err(Unread::Failed | Unread::Unrecoverable) => {
                     return Err(ErrorCode::INTERNAL.into());
                 }
@@ -261,6 +268,7 @@ impl<S: Source> Session<S> {
             Start::After { offset, .. } => Some(offset),
             Start::State | Start::Now => None,
         };
+        let delta = self.source.makes_deltas(&opened);
         let Opened { info, permitted, is_seen, .. } = opened;
         let ttl = permitted.and_then(|permitted| permitted.ttl);
         let by_connection = permitted.is_none();
@@ -268,8 +276,17 @@ impl<S: Source> Session<S> {
             None => Arc::clone(member),
             Some(_) => Arc::new(Member { chan_info: info, ..Member::clone(member) }),
         });
-        let by_server = false;
-        Ok(Begun { channel, entered, reading, asked_from, member, ttl, by_server, by_connection })
+        Ok(Begun {
+            channel,
+            entered,
+            reading,
+            asked_from,
+            member,
+            ttl,
+            delta,
+            by_server: false,
+            by_connection,
+        })
     }
 
     /// Queues what came since the reading, behind the reply.
@@ -281,6 +298,11 @@ impl<S: Source> Session<S> {
             self.mailbox.answer(frame);
         }
         self.mailbox.flush();
+        // One of this name whose right ended may not have been looked at since.
+        let before = self.subscriptions.borrow_mut().remove(&channel);
+        if let Some(before) = before {
+            self.let_go(&before);
+        }
         if let Some(member) = &member {
             for listener in &listeners {
                 self.source.house().presence.join(listener.topic(), member);
@@ -291,6 +313,51 @@ impl<S: Source> Session<S> {
             Subscription { listeners, seen: member, expires, by_server, by_connection };
         self.subscriptions.borrow_mut().insert(channel, subscription);
         self.rearmed.notify_one();
+    }
+
+    /// Opens what is asked for, listens and reads.
+    pub(super) async fn open_and_begin(
+        &self,
+        ask: &Subscribe,
+        start: Start<'_>,
+        who: &Known<S>,
+        member: &Arc<Member>,
+    ) -> Result<Begun<S>, Turned> {
+        let opened = self.open(who, ask).await?;
+        let channel = ask.channel.clone();
+        let begun = self.begin(channel, opened, start, ask.join_leave, who, member).await;
+        begun.map_err(|unread| {
+            Turned::from(match unread {
+                Unread::Denied => ErrorCode::PERMISSION_DENIED,
+                Unread::Unrecoverable => ErrorCode::UNRECOVERABLE_POSITION,
+                Unread::Failed => ErrorCode::INTERNAL,
+            })
+        })
+    }
+
+    /// Goes live with the one subscription there is, and queues what was read.
+    pub(super) fn stand_alone(&self, begun: Begun<S>) -> Result<(), Turned> {
+        let live = begun.go_live().map_err(|Overflowed| ErrorCode::INTERNAL)?;
+        let Begun { channel, reading, .. } = &live.begun;
+        let Reading { epoch, position, found } = reading;
+        self.mailbox.wire().resume(epoch);
+        match found {
+            Found::State(data) => {
+                let data = data.as_deref().map_or("null", RawJson::get);
+                self.mailbox.answer_as_it_is(snapshot_event(epoch, *position, data));
+            }
+            Found::Missed(publications) => {
+                for publication in publications {
+                    let mut push = Vec::with_capacity(publication.len() + 64);
+                    self.codec().encode_push_publication(&mut push, channel, publication);
+                    self.mailbox.answer(message_frame(self.codec(), &push));
+                }
+                // What was read and is not for this ear need not be read again.
+                self.mailbox.answer_as_it_is(position_event(epoch, *position));
+            }
+        }
+        self.stand(live);
+        Ok(())
     }
 
     /// Carries out a subscribe.
@@ -320,18 +387,7 @@ impl<S: Source> Session<S> {
         } else {
             Start::State
         };
-        let beginning = async {
-            let opened = self.open(who, ask).await?;
-            let channel = ask.channel.clone();
-            let begun = self.begin(channel, opened, start, ask.join_leave, who, member).await;
-            begun.map_err(|unread| {
-                Turned::from(match unread {
-                    Unread::Denied => ErrorCode::PERMISSION_DENIED,
-                    Unread::Unrecoverable => ErrorCode::UNRECOVERABLE_POSITION,
-                    Unread::Failed => ErrorCode::INTERNAL,
-                })
-            })
-        };
+        let beginning = self.open_and_begin(ask, start, who, member);
         let late = Err(ErrorCode::INTERNAL.into());
         let begun = timeout(settings.reply_timeout_ms.get(), beginning).await.unwrap_or(late);
         // From here to the end nothing is awaited: the reply precedes the first push.

@@ -1,7 +1,7 @@
 //! Takes a socket out of HTTP's hands.
 
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use actix_codec::Framed;
 use actix_http::body::{BodySize, MessageBody, to_bytes_limited};
@@ -24,17 +24,17 @@ use crate::protocol::code::Disconnect;
 const ANSWER_MAX: usize = 1 << 20;
 
 /// Counts a connection for as long as it lives.
-pub(super) struct Counted<'a>(&'a AtomicUsize);
+pub(super) struct Counted<S: Source>(web::Data<S>);
 
-impl<'a> Counted<'a> {
-    pub(super) fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+impl<S: Source> Counted<S> {
+    pub(super) fn new(source: &web::Data<S>) -> Self {
+        source.house().sockets.fetch_add(1, Ordering::Relaxed);
+        Self(web::Data::clone(source))
     }
 }
-impl Drop for Counted<'_> {
+impl<S: Source> Drop for Counted<S> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.house().sockets.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -64,7 +64,7 @@ where
         if let Err(error) = set {
             tracing::debug!(%error, "a socket's options could not be set");
         }
-        let _counted = Counted::new(&source.house().sockets);
+        let _counted = Counted::new(&source);
         let TakeOver { codec, wire, kind } = mark;
         let mailbox = Mailbox::new(Outlet::Socket(stream), wire, codec, settings.mailbox_bytes);
         let session = enter(web::Data::clone(&source), hub, mailbox, kind);

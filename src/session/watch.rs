@@ -23,10 +23,24 @@ impl<S: Source> Session<S> {
         self.rearmed.notify_one();
     }
 
-    /// When a right that lasts `ttl` more ends for good.
+    /// When a right that lasts `ttl` more ends for good. Who only listens cannot bring a newer
+    /// token, so none is awaited.
     pub(super) fn end_of(&self, ttl: Option<Duration>) -> Option<Instant> {
-        let grace = self.source.settings().expiry_grace_s.get();
+        let awaited = self.source.settings().expiry_grace_s.get();
+        let grace = if self.is_one_way() { Duration::ZERO } else { awaited };
         ttl.map(|ttl| Instant::now() + ttl + grace)
+    }
+
+    /// What the client says is read again: the time in which it was not does not count against
+    /// its pong.
+    pub(super) fn read_again(&self) {
+        let Some(since) = self.busy_since.take() else { return };
+        if let Some(until) = self.pong_until.get() {
+            let (now, patience) = (Instant::now(), self.source.settings().pong_timeout_s.get());
+            let asked = until.checked_sub(patience).unwrap_or(since);
+            self.pong_until.set(Some(until + now.saturating_duration_since(since.max(asked))));
+            self.rearmed.notify_one();
+        }
     }
 
     /// Waits for whatever ends the session by time, and pings meanwhile.
@@ -42,7 +56,9 @@ impl<S: Source> Session<S> {
             if self.expires.get().is_some_and(|at| now >= at) {
                 return Disconnect::EXPIRED;
             }
-            if self.pong_until.get().is_some_and(|at| now >= at) {
+            // While nothing is read, a pong cannot be heard.
+            let pong_until = self.pong_until.get().filter(|_| self.busy_since.get().is_none());
+            if pong_until.is_some_and(|at| now >= at) {
                 return Disconnect::NO_PONG;
             }
             if let Err(disconnect) = self.end_expired(now) {
@@ -62,7 +78,7 @@ impl<S: Source> Session<S> {
             let moments = [
                 silent.then_some(stale),
                 self.expires.get(),
-                self.pong_until.get(),
+                self.pong_until.get().filter(|_| self.busy_since.get().is_none()),
                 self.next_ping.get(),
                 ends,
             ];
@@ -84,6 +100,11 @@ impl<S: Source> Session<S> {
         let mut subscriptions = self.subscriptions.borrow_mut();
         for (_channel, subscription) in subscriptions.extract_if(|_, it| it.has_ended()) {
             self.let_go(&subscription);
+            // It was all that there was to hear, and its end has been told.
+            if self.kind.is_of_one_channel {
+                self.mailbox.end_as_it_is(Disconnect::CONNECTION_CLOSED);
+                return Err(Disconnect::CONNECTION_CLOSED);
+            }
         }
         let ended =
             |_: &String, it: &mut super::Subscription<S>| it.expires.is_some_and(|at| now >= at);

@@ -81,7 +81,7 @@ impl Listening {
         // Ours from here on: a failure below must not give it back.
         let client = self.client.insert(self.database.listening.get().await?);
         let (epoch, last) = within(self.patience, async {
-            client.batch_execute("listen ordercast; listen ordercast_members").await?;
+            client.batch_execute("listen ordercast; listen ordercast_processes").await?;
             let statement = statement::READ_EPOCH.prepare(client).await?;
             let row = client.query_one(&statement, &[]).await?;
             Ok((row.try_get::<_, String>("epoch")?, row.try_get::<_, i64>("last")?))

@@ -1,4 +1,5 @@
-//! Who is on which channel, as processes tell each other.
+//! What processes tell each other: that they live, who is on which channel, and what need not
+//! last.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Database, Error, read, statement};
 
-/// The channel of notifications by which processes tell each other who came and went.
-pub(super) const CHANNEL: &str = "ordercast_members";
+/// The channel of notifications by which processes tell each other what need not last.
+pub(super) const CHANNEL: &str = "ordercast_processes";
 
 /// A connection on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +109,8 @@ impl Database {
     }
 
     /// Tells all processes; each payload is shorter than 8,000 bytes, as PostgreSQL demands.
-    pub async fn notify_moves(&self, payloads: &[String]) -> Result<(), Error> {
-        read!(self, NOTIFY_MOVES, /* payloads */ &payloads);
+    pub async fn notify_processes(&self, payloads: &[String]) -> Result<(), Error> {
+        read!(self, NOTIFY_PROCESSES, /* payloads */ &payloads);
         Ok(())
     }
 }

@@ -90,7 +90,7 @@ statements! {
     LOCK_ORDERS "lock_orders"
     LOCK_STORES "lock_stores"
     NOTE_WEBHOOK_PING "note_webhook_ping"
-    NOTIFY_MOVES "notify_moves"
+    NOTIFY_PROCESSES "notify_processes"
     READ_BATCH_DRIVERS "read_batch_drivers"
     READ_BATCH_STORES "read_batch_stores"
     READ_DRIVER_EVENTS "read_driver_events"

@@ -180,6 +180,28 @@ async fn an_expired_token_is_told_so_and_then_nothing_more_is_done() {
 }
 
 #[actix_web::test]
+async fn a_connect_that_names_more_subscriptions_than_one_can_have_is_refused_before_its_token() {
+    let server = Server::start_with(|config| config.socket.max_subscriptions = 2).await;
+    let city = City::found(&server.url, &server.database).await;
+    let subs = |count: u32| -> Value {
+        (0..count)
+            .map(|nth| (format!("#{nth}"), json!({})))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    // The same for a token that nobody has looked at.
+    for token in [city.key.as_str(), "nonsense"] {
+        let mut phone = Phone::open(&server.url).await;
+        let reply = phone.ask(json!({"connect": {"token": token, "subs": subs(3)}})).await;
+        assert_eq!(reply["error"], json!({"code": 106, "message": "limit exceeded"}), "{reply}");
+    }
+    let mut phone = Phone::open(&server.url).await;
+    let reply = phone.ask(json!({"connect": {"token": city.key, "subs": subs(2)}})).await;
+    assert!(reply["connect"]["client"].is_string(), "{reply}");
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_socket_that_says_nothing_is_closed_as_stale() {
     let server = Server::start_with(|config| config.socket.stale_timeout_s = of(1)).await;
     let city = City::found(&server.url, &server.database).await;

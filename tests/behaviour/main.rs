@@ -9,12 +9,15 @@
 )]
 #![expect(unreachable_pub, reason = "pub means that other tests use it")]
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
 mod support;
 
 mod audiences;
 mod channels;
 mod chaos;
 mod concurrent_writes;
+mod conforming;
 mod connecting;
 mod deleting;
 mod following;
@@ -24,7 +27,10 @@ mod handshake;
 mod leaks;
 mod listener_outage;
 mod lost_connections;
+mod one_way;
 mod ordering;
+mod personal;
+mod plain;
 mod presence;
 mod public_keys;
 mod reading;
@@ -38,6 +44,7 @@ mod rpc;
 mod slow_subscribers;
 mod starting;
 mod staying;
+mod streams;
 mod subscription_tokens;
 mod tenants;
 mod tokens;
@@ -48,3 +55,4 @@ mod webhook_processes;
 mod webhook_routes;
 mod webhooks;
 mod window;
+mod wire;

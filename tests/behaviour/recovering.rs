@@ -6,7 +6,7 @@ use std::rc::Rc;
 use actix_web::rt;
 use serde_json::{Value, json};
 
-use crate::support::{City, Follower, Phone, Server};
+use crate::support::{City, Follower, Phone, Rest, Server, until};
 
 fn members(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
@@ -201,6 +201,62 @@ async fn who_subscribes_in_the_middle_of_changes_hears_exactly_what_follows_its_
         assert!(follower.lost.is_empty(), "{}: {:?}", follower.channel, follower.lost);
         let known = &follower.orders[&order];
         assert_eq!((&json!(known.version), &known.note), (&view["version"], &view["note"]));
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_herd_that_missed_the_same_shares_one_read() {
+    const HERD: usize = 24;
+    // Nothing is in memory, so that the log is asked.
+    let server = Server::start_with(|config| config.feed.window_len = 0).await;
+    let city = City::found(&server.url, &server.database).await;
+    let order = city.order_id().await;
+    let channel = format!("order:{order}");
+    let mut first = Phone::connect(&server.url, &city.key).await;
+    let seen = first.subscribe(&channel).await;
+    city.act(&city.platform, &order, "accept", json!({})).await;
+    first.event().await;
+    let mut herd = Vec::new();
+    for _ in 0..HERD {
+        herd.push(Phone::connect(&server.url, &city.key).await);
+    }
+
+    let client = server.database.connect().await;
+    client.batch_execute("begin; lock table events in access exclusive mode").await.unwrap();
+    let mut ids = Vec::new();
+    for phone in &mut herd {
+        let subscribe = json!({"channel": channel, "recover": true, "offset": seen["offset"],
+            "epoch": seen["epoch"]});
+        ids.push(phone.send(json!({"subscribe": subscribe})).await);
+    }
+    let watcher = server.database.connect().await;
+    let reading = async || {
+        let count = "select count(*) from pg_stat_activity
+                     where datname = current_database() and wait_event_type = 'Lock'
+                         and application_name = 'ordercast reads'";
+        watcher.query_one(count, &[]).await.unwrap().try_get::<_, i64>(0).unwrap()
+    };
+    until("the read to be held up", async || (reading().await > 0).then_some(())).await;
+    // Requests on each thread pass behind the subscribes.
+    for _ in 0..HERD {
+        let health = Rest::new(&server.url, None).get("/healthz").await;
+        assert_eq!((health.status, reading().await), (200, 1));
+    }
+    client.batch_execute("commit").await.unwrap();
+    let mut replies = Vec::new();
+    for (phone, id) in herd.iter_mut().zip(ids) {
+        let mut reply = phone.reply(id).await;
+        assert_eq!(reply["subscribe"]["recovered"], true, "{reply}");
+        reply["id"] = json!(0);
+        replies.push(reply);
+    }
+    replies.dedup();
+    assert_eq!(replies.len(), 1, "all are told the same");
+    // And all are live.
+    city.act(&city.platform, &order, "ready", json!({})).await;
+    for phone in &mut herd {
+        assert_eq!(phone.event().await["type"], "order.ready");
     }
     server.stop().await;
 }

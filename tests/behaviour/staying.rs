@@ -1,12 +1,13 @@
 //! Staying connected: pings, tokens that end and are renewed, and the end of the process.
 
 use futures::future::join_all;
+use ordercast::protocol::Codec;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::support::raw::{PING, PONG};
 use crate::support::{
-    City, Closed, Phone, Process, Raw, Scratch, Server, UPGRADE, client_frame, of,
+    Caller, City, Closed, Phone, Process, Raw, Scratch, Server, UPGRADE, client_frame, of,
 };
 
 async fn token(city: &City, kind: &str, subject: &str, ttl_s: u64) -> String {
@@ -50,6 +51,56 @@ async fn a_ping_that_stays_unanswered_counts_even_when_others_follow_it() {
     silent.answers_pings = false;
     assert_eq!(silent.closed().await, closed(3012, "no pong"));
     assert!(silent.pings <= 4, "{} pings", silent.pings);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_pong_that_waits_behind_slow_commands_is_in_time() {
+    let server = Server::start_with(|config| {
+        config.socket.ping_interval_s = of(1);
+        config.socket.pong_timeout_s = of(1);
+        config.socket.reply_timeout_ms = of(700);
+    })
+    .await;
+    let city = City::found(&server.url, &server.database).await;
+    let channel = format!("order:{}", city.order_id().await);
+    let (mut alive, _) = Caller::connect(&server.url, Codec::Json, &city.key).await;
+    let (mut silent, _) = Caller::connect(&server.url, Codec::Json, &city.key).await;
+    let mut client = server.database.connect().await;
+    let lock = client.transaction().await.unwrap();
+    lock.batch_execute("lock table orders in access exclusive mode").await.unwrap();
+    // More than four seconds of them.
+    let subscribe = |id| json!({"id": id, "subscribe": {"channel": channel}});
+    let commands: Vec<_> = (2..8).map(subscribe).collect();
+    alive.say(&commands).await;
+    silent.say(&commands).await;
+    let mut pings = 0;
+    for id in 2..8 {
+        let reply = loop {
+            match alive.hear().await {
+                ping if ping == json!({}) => {
+                    pings += 1;
+                    alive.say(&[ping]).await;
+                }
+                reply => break reply,
+            }
+        };
+        assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(id), &json!(100)));
+    }
+    assert!(pings > 1, "{pings} pings");
+    lock.rollback().await.unwrap();
+    // It lives on; who really is silent does not.
+    while pings < 6 {
+        assert_eq!(alive.hear().await, json!({}));
+        alive.say(&[json!({})]).await;
+        pings += 1;
+    }
+    let end = loop {
+        if let Err(end) = silent.listen().await {
+            break end;
+        }
+    };
+    assert_eq!(end, closed(3012, "no pong"));
     server.stop().await;
 }
 

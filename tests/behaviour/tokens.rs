@@ -78,6 +78,8 @@ async fn nobody_gets_in_without_a_good_token() {
         (Method::PUT, format!("{one}/driver")),
         (Method::DELETE, format!("{one}/driver")),
         (Method::GET, "/v1/events?wait=20".to_owned()),
+        (Method::GET, "/v1/sse?channel=dispatch".to_owned()),
+        (Method::POST, "/v1/sse/cookie".to_owned()),
         (Method::POST, "/v1/stores".to_owned()),
         (Method::GET, "/v1/stores".to_owned()),
         (Method::PUT, "/v1/stores/ext/s".to_owned()),

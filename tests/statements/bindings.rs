@@ -329,7 +329,7 @@ async fn members(walk: &Walk) {
     assert_eq!(list(one, 9).await, [], "it knows its own");
     database.delete_members(one, &[(ann.channel.clone(), ann.client)]).await.unwrap();
     assert_eq!(list(other, 9).await, [of(&bob)]);
-    database.notify_moves(&["{}".to_owned()]).await.unwrap();
+    database.notify_processes(&["{}".to_owned()]).await.unwrap();
 
     // Silent for long enough it is not believed, and then forgotten with its members.
     let age = "update processes set seen_at = seen_at - interval '1 minute'";

@@ -67,7 +67,7 @@ const COMPUTED: &[Computed] = &[
     ("list_stores", &[("store", false)], "a record of a row that is there"),
     ("list_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("lock_orders", &[("record", false)], "a record of a row that is there"),
-    ("notify_moves", &[("notified", false)], "pg_notify gives a void, which is not null"),
+    ("notify_processes", &[("notified", false)], "pg_notify gives a void, which is not null"),
     (
         "read_batch_drivers",
         &[("driver", false), ("deleted", false), ("active", false)],
@@ -215,7 +215,7 @@ fn used_by_names_exactly_the_modules_that_run_it() {
 /// The only SQL outside `sql/`: nothing of it is about our data.
 const LITERALS: &[(&str, &[&str])] = &[
     ("store/batch.rs", &["begin", "rollback"]),
-    ("store/listen.rs", &["listen ordercast; listen ordercast_members", ""]),
+    ("store/listen.rs", &["listen ordercast; listen ordercast_processes", ""]),
     ("store/mod.rs", &["begin read only; set local plan_cache_mode = force_custom_plan", "commit"]),
     (
         "store/migrate.rs",

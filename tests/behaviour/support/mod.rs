@@ -1,7 +1,9 @@
 //! What tests stand on: a server, those who call it, and those who listen.
 
+mod caller;
 mod city;
 mod database;
+pub mod dialect;
 mod follower;
 mod issuer;
 mod log;
@@ -11,7 +13,10 @@ pub mod raw;
 mod receiver;
 mod rest;
 mod signer;
+pub mod speaker;
+mod stream;
 
+pub use caller::Caller;
 pub use city::{City, merged};
 pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
@@ -19,10 +24,11 @@ pub use issuer::{Certificate, Issuer};
 pub use log::{check_log, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
-pub use raw::{Raw, UPGRADE, client_frame};
+pub use raw::{Raw, UPGRADE, client_frame, encoded};
 pub use receiver::{Letter, Receiver, Says, delivering};
 pub use rest::{Answer, Rest};
 pub use signer::{RSA_WEAK_MODULUS, Signer, key_set};
+pub use stream::Stream;
 
 use std::time::Duration;
 

@@ -36,6 +36,11 @@ pub fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A text as it stands in a query.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |out, byte| out + &format!("%{byte:02X}"))
+}
+
 /// The head of an HTTP answer.
 #[derive(Debug)]
 pub struct Head {
@@ -89,6 +94,41 @@ impl Raw {
         format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.host).into_bytes()
     }
 
+    /// Sends a POST with a body; the answer's head.
+    pub async fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> Head {
+        let (host, length) = (&self.host, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n"
+        );
+        self.send(&[head.as_bytes(), body].concat()).await;
+        self.head().await
+    }
+
+    /// The next chunk of a body that comes in such; none at its end. `Err` when the connection
+    /// ended before it.
+    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, ()> {
+        let line = loop {
+            if let Some(end) = self.pending.windows(2).position(|two| two == b"\r\n") {
+                break end;
+            }
+            if !self.fill().await {
+                return Err(());
+            }
+        };
+        let length = std::str::from_utf8(&self.pending[..line]).unwrap();
+        let length = usize::from_str_radix(length, 16).unwrap();
+        while self.pending.len() < line + 2 + length + 2 {
+            if !self.fill().await {
+                return Err(());
+            }
+        }
+        let rest = self.pending.split_off(line + 2 + length + 2);
+        let mut chunk = std::mem::replace(&mut self.pending, rest);
+        chunk.truncate(line + 2 + length);
+        let chunk = chunk.split_off(line + 2);
+        Ok((length > 0).then_some(chunk))
+    }
+
     /// Sends a request with these header lines; the answer's head.
     pub async fn get(&mut self, path: &str, headers: &str) -> Head {
         let request = self.request(path, headers);
@@ -119,13 +159,17 @@ impl Raw {
 
     /// The body of an answer that says how long it is, which must be JSON.
     pub async fn body(&mut self, head: &Head) -> serde_json::Value {
-        let length: usize = head.header("content-length").unwrap().parse().unwrap();
+        let length = head.header("content-length").unwrap().parse().unwrap();
+        serde_json::from_slice(&self.take(length).await).unwrap()
+    }
+
+    /// The next so many bytes.
+    pub async fn take(&mut self, length: usize) -> Vec<u8> {
         while self.pending.len() < length {
             assert!(self.fill().await, "the connection ended within a body");
         }
         let rest = self.pending.split_off(length);
-        let body = std::mem::replace(&mut self.pending, rest);
-        serde_json::from_slice(&body).unwrap()
+        std::mem::replace(&mut self.pending, rest)
     }
 
     /// The next frame's first byte and payload; none at the end.

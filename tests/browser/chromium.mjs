@@ -1,0 +1,220 @@
+// A headless Chromium, spoken to over a pipe (the DevTools protocol, a message up to each NUL), and
+// the network between it and the server: one origin with an empty page, which can be cut.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+const PROGRAM = process.env.CHROMIUM ?? 'chromium';
+const SDK = new URL('../sdk/javascript/node_modules/centrifuge/dist/centrifuge.js', import.meta.url);
+/** Longest wait for the browser to answer. */
+const PATIENCE_MS = 30_000;
+
+/** One browser with a profile of its own. */
+export class Chromium {
+  #process;
+  #profile;
+  #asked = new Map();
+  #count = 0;
+
+  static async start() {
+    const browser = new Chromium();
+    browser.#profile = await mkdtemp(path.join(tmpdir(), 'ordercast-chromium-'));
+    const options = [
+      '--headless=new', '--remote-debugging-pipe', '--no-first-run', '--disable-gpu',
+      '--disable-dev-shm-usage', `--user-data-dir=${browser.#profile}`,
+      // What it is shown is ours alone; run by root it does not start otherwise.
+      '--no-sandbox',
+    ];
+    const stdio = ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'];
+    // A group of its own, as it is many processes.
+    const child = spawn(PROGRAM, options, { stdio, detached: true });
+    browser.#process = child;
+    let said = '';
+    child.stderr.on('data', (text) => { said = (said + text).slice(-4_000); });
+    process.on('exit', () => browser.#kill());
+    browser.exited = new Promise((resolve) => { child.on('exit', resolve); });
+    const fail = (why) => {
+      for (const { reject } of browser.#asked.values()) reject(new Error(`${why}\n${said}`));
+      browser.#asked.clear();
+    };
+    child.on('error', (error) => fail(`${PROGRAM}: ${error.message}`));
+    child.on('exit', (code) => fail(`${PROGRAM} ended with ${code}`));
+    child.stdio[3].on('error', () => {});
+    browser.#listen(child.stdio[4]);
+    await browser.ask('Browser.getVersion');
+    return browser;
+  }
+
+  #listen(pipe) {
+    let pending = '';
+    pipe.setEncoding('utf8').on('data', (text) => {
+      const messages = (pending + text).split('\0');
+      pending = messages.pop();
+      for (const { id, result, error } of messages.map((message) => JSON.parse(message))) {
+        const asked = this.#asked.get(id);
+        this.#asked.delete(id);
+        if (error) asked?.reject(new Error(error.message));
+        else asked?.resolve(result);
+      }
+    });
+  }
+
+  /** Calls a method of the DevTools protocol. */
+  async ask(method, params = {}, sessionId = undefined) {
+    this.#count += 1;
+    const id = this.#count;
+    const answer = new Promise((resolve, reject) => this.#asked.set(id, { resolve, reject }));
+    this.#process.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
+    const late = setTimeout(() => {
+      this.#asked.get(id)?.reject(new Error(`${method} was not answered`));
+    }, PATIENCE_MS);
+    try {
+      return await answer;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  /** A page at this address, which is loaded. */
+  async open(url) {
+    const { targetId } = await this.ask('Target.createTarget', { url: 'about:blank' });
+    const attach = { targetId, flatten: true };
+    const { sessionId } = await this.ask('Target.attachToTarget', attach);
+    const page = new Page(this, targetId, sessionId);
+    await this.ask('Page.navigate', { url }, sessionId);
+    const isThere = `location.href === ${JSON.stringify(url)} && document.readyState`;
+    const end = performance.now() + PATIENCE_MS;
+    while (await page.run(isThere).catch(() => '') !== 'complete') {
+      assert.ok(performance.now() < end, `${url} was not loaded`);
+    }
+    return page;
+  }
+
+  #kill() {
+    try {
+      process.kill(-this.#process.pid, 'SIGKILL');
+    } catch {
+      // It has ended already.
+    }
+  }
+
+  async remove() {
+    this.#kill();
+    await this.exited;
+    await rm(this.#profile, { recursive: true, force: true, maxRetries: 20 });
+  }
+}
+
+/** One tab. */
+class Page {
+  #browser;
+  #target;
+  #session;
+
+  constructor(browser, target, session) {
+    this.#browser = browser;
+    this.#target = target;
+    this.#session = session;
+  }
+
+  /** What an expression comes to, awaited if it is a promise. */
+  async run(expression) {
+    const params = { expression, awaitPromise: true, returnByValue: true };
+    const { result, exceptionDetails } =
+      await this.#browser.ask('Runtime.evaluate', params, this.#session);
+    assert.equal(exceptionDetails, undefined, JSON.stringify(exceptionDetails));
+    return result.value;
+  }
+
+  /** Calls a function of ours there. */
+  async call(run, ...args) {
+    return this.run(`(${run})(...${JSON.stringify(args)})`);
+  }
+
+  async close() {
+    await this.#browser.ask('Target.closeTarget', { targetId: this.#target });
+  }
+}
+
+/** A reverse proxy: an empty page, the SDK, and the server behind the rest. It passes no sockets. */
+export class Origin {
+  /** Every request that was passed on. */
+  requests = [];
+  #sockets = new Set();
+  #target;
+  #whole = true;
+  #listener;
+
+  static async start(target) {
+    const origin = new Origin();
+    const sdk = await readFile(SDK);
+    origin.#target = target;
+    origin.#listener = http.createServer((request, response) => {
+      if (request.url === '/') {
+        response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+        response.end('<!doctype html><title>empty</title>');
+      } else if (request.url === '/centrifuge.js') {
+        response.writeHead(200, { 'content-type': 'text/javascript; charset=utf-8' });
+        response.end(sdk);
+      } else {
+        origin.#pass(request, response);
+      }
+    });
+    origin.#listener.on('connection', (socket) => {
+      if (!origin.#whole) return void socket.destroy();
+      origin.#sockets.add(socket);
+      socket.on('close', () => origin.#sockets.delete(socket));
+    });
+    origin.#listener.listen(0, '127.0.0.1');
+    await once(origin.#listener, 'listening');
+    return origin;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.#listener.address().port}`;
+  }
+
+  #pass(request, response) {
+    const { method, url, headers } = request;
+    const seen = { path: url, lastEventId: headers['last-event-id'], status: undefined };
+    this.requests.push(seen);
+    const options = { port: this.#target.port, host: '127.0.0.1', method, path: url, headers };
+    const onward = http.request({ ...options, agent: false }, (answer) => {
+      seen.status = answer.statusCode;
+      response.writeHead(answer.statusCode, answer.headers);
+      response.flushHeaders();
+      answer.on('error', () => response.destroy());
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    // Whoever is gone on one side is gone on the other.
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  }
+
+  /** The requests of one path, whatever they asked for. */
+  asked(of) {
+    return this.requests.filter((request) => request.path.split('?')[0] === of);
+  }
+
+  /** From now on nobody gets through, and what is open ends. */
+  sever() {
+    this.#whole = false;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend() {
+    this.#whole = true;
+  }
+
+  async remove() {
+    this.sever();
+    this.#listener.close();
+    await once(this.#listener, 'close');
+  }
+}
