@@ -281,6 +281,60 @@ create table timers (
 ) with (autovacuum_vacuum_scale_factor=0.05, autovacuum_vacuum_threshold=1000);
 CREATE INDEX timers_due_at ON timers USING btree (due_at);
 
+-- Endpoints that a tenant's events are posted to, each in the order of the log.
+create table webhooks (
+    id uuid not null,
+    tenant_id uuid not null,
+    url text not null,
+    -- The types of events that it wants; null means all.
+    types text[],
+    -- What deliveries are signed by.
+    secret bytea not null,
+    -- The secret before, which signs as well until prior_until.
+    prior_secret bytea,
+    prior_until timestamp with time zone,
+    enabled boolean not null default true,
+    -- Why nothing is posted: asked, gone, failing or cursor_too_old.
+    disabled_reason text,
+    disabled_at timestamp with time zone,
+    -- Position up to which everything that it wants has been delivered.
+    cursor bigint not null,
+    -- Failures since the last delivery.
+    tries integer not null default 0,
+    -- The first of these failures.
+    failing_since timestamp with time zone,
+    -- Nothing is posted before; null means at once.
+    next_try_at timestamp with time zone,
+    -- Attempts ever made: the nth of the newest.
+    attempts bigint not null default 0,
+    -- The process that delivers to it until leased_until, and no other does.
+    leased_by uuid,
+    leased_until timestamp with time zone,
+    -- When a process last took it up: those who have waited longest come first.
+    claimed_at timestamp with time zone not null default now(),
+    created_at timestamp with time zone not null default now(),
+    constraint webhooks_pkey PRIMARY KEY (id),
+    constraint webhooks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+) with (fillfactor=50);
+CREATE INDEX webhooks_tenant ON webhooks USING btree (tenant_id, id);
+
+-- What was posted, and what came of it: the newest of each webhook.
+create table webhook_attempts (
+    webhook_id uuid not null,
+    nth bigint not null,
+    event_id uuid not null,
+    -- The event's; null for a ping.
+    position bigint,
+    outcome text not null,
+    -- The HTTP status of the answer; null when there was none.
+    status integer,
+    duration_ms integer not null,
+    at timestamp with time zone not null default now(),
+    constraint webhook_attempts_pkey PRIMARY KEY (webhook_id, nth),
+    constraint webhook_attempts_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES webhooks(id) ON DELETE CASCADE
+);
+CREATE INDEX webhook_attempts_at ON webhook_attempts USING btree (at);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,
@@ -389,6 +443,24 @@ create type event_record as (
     data json
 );
 
+create type webhook_record as (
+    id uuid,
+    tenant_id uuid,
+    url text,
+    types text[],
+    secret bytea,
+    prior_secret bytea,
+    prior_until timestamp with time zone,
+    enabled boolean,
+    disabled_reason text,
+    disabled_at timestamp with time zone,
+    cursor bigint,
+    tries integer,
+    failing_since timestamp with time zone,
+    next_try_at timestamp with time zone,
+    created_at timestamp with time zone
+);
+
 CREATE OR REPLACE FUNCTION store_record(s stores)
  RETURNS store_record
  LANGUAGE sql
@@ -424,4 +496,14 @@ AS $function$
                o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta,
                o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note,
                o.status_by_role, o.status_by_id, o.meta)::order_record
+$function$;
+
+CREATE OR REPLACE FUNCTION webhook_record(w webhooks)
+ RETURNS webhook_record
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+    select row(w.id, w.tenant_id, w.url, w.types, w.secret, w.prior_secret, w.prior_until,
+               w.enabled, w.disabled_reason, w.disabled_at, w.cursor, w.tries, w.failing_since,
+               w.next_try_at, w.created_at)::webhook_record
 $function$;

@@ -1,8 +1,8 @@
 //! Builds everything, supervises it, and ends it in order.
 //!
 //! A process is: worker threads that serve HTTP and sockets, each with a hub of its own; one
-//! writer; one feed; one keeper of timers; one sweeper. If one of them ends by itself the process
-//! ends: a loud restart beats a silent half-service.
+//! writer; one feed; one keeper of timers; one sweeper; one deliverer to webhooks. If one of them
+//! ends by itself the process ends: a loud restart beats a silent half-service.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,8 @@ use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::{House, Streams};
 use crate::store::{self, Database, SchemaState, Writer};
-use crate::{channels, dashboard, http, server, timers};
+use crate::webhooks::{Poster, Worker};
+use crate::{channels, dashboard, http, server, timers, tls};
 
 /// Why a process does not start, or ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum Error {
     /// The public keys that tokens are verified by cannot be read.
     #[error("preparing the public keys")]
     Keys(#[from] jwks::Error),
+    /// The roots that endpoints of webhooks are certified by do not do.
+    #[error("preparing webhooks.ca_file")]
+    Roots(#[source] tls::Error),
     /// The address cannot be listened on.
     #[error("listening on {address}")]
     Listen {
@@ -74,6 +78,9 @@ pub struct App {
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     attending: JoinHandle<()>,
+    /// Lives on the thread that started it.
+    delivering: JoinHandle<()>,
+    stop_delivering: watch::Sender<bool>,
     /// Lives on the thread that started it; only where there are public keys.
     reading_keys: Option<JoinHandle<()>>,
 }
@@ -81,7 +88,7 @@ pub struct App {
 impl App {
     /// Starts everything; returns once the feed is up and connections are accepted. `config`
     /// names a database whose schema is current and a secret. To be called within an actix system,
-    /// on whose thread the public keys are fetched.
+    /// on whose thread the public keys are fetched and webhooks delivered to.
     pub async fn start(config: Config) -> Result<Self, Error> {
         let keys = Keys::configured(&config.auth);
         let (jwks, key_reader) = match jwks::Reader::start(&config.auth, keys.clone()).await? {
@@ -90,6 +97,7 @@ impl App {
         };
         check_schema(&config).await?;
         let config = Arc::new(config);
+        let poster = Poster::new(&config.webhooks).map_err(Error::Roots)?;
         let (database, mut listening) = Database::new(&config.database)?;
         let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
         let hubs = Hubs::default();
@@ -125,15 +133,21 @@ impl App {
             window: Arc::clone(feed.window()),
             shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
+            poster: poster.clone(),
+            pings: Semaphore::new(config.webhooks.deliveries_max),
             attendance,
             house: House::new(presence, streams),
             config: Arc::clone(&config),
         });
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
         let ttl = config.writer.idempotency_ttl_s.get();
-        let sweeping = tokio::spawn(store::run_sweep(database.clone(), ttl));
+        let attempts_ttl = config.webhooks.attempts_ttl_s.get();
+        let sweeping = tokio::spawn(store::run_sweep(database.clone(), ttl, attempts_ttl));
+        let news = (feed_state.clone(), Arc::clone(feed.window()));
         let feeding = tokio::spawn(feed.run());
         let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));
+        let (stop_delivering, stopping) = watch::channel(false);
+        let worker = Worker::new(database.clone(), poster, config.webhooks.clone(), news, stopping);
         // Nothing is served before the log is heard. The sender lives as long as the feed.
         feed_state.wait_for(|state| state.up).await.map_err(|_ended| Error::Ended("feed"))?;
         let listener = server::listen(&config.server).map_err(|source| Error::Listen {
@@ -142,6 +156,7 @@ impl App {
         })?;
         let (stop_timing, stop) = watch::channel(false);
         let timing = tokio::spawn(timers::run(database, writer, config.timers.clone(), stop));
+        let delivering = actix_rt::spawn(worker.run());
         let address = listener.local_addr().map_err(Error::Serving)?;
         let settings = server::Settings {
             server: config.server.clone(),
@@ -166,6 +181,8 @@ impl App {
             feeding,
             sweeping,
             attending,
+            delivering,
+            stop_delivering,
             reading_keys,
         })
     }
@@ -188,6 +205,7 @@ impl App {
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
             _ = &mut self.attending => Error::Ended("keeper of presence"),
+            _ = &mut self.delivering => Error::Ended("deliverer to webhooks"),
             () = ended(self.reading_keys.as_mut()) => Error::Ended("reader of public keys"),
             ended = &mut self.serving => match ended {
                 Ok(Err(error)) => Error::Serving(error),
@@ -201,6 +219,7 @@ impl App {
     pub async fn stop(mut self) {
         tracing::info!("stopping");
         self.api.house.stopping.store(true, Ordering::Relaxed);
+        self.stop_delivering.send_replace(true);
         let pace = self.api.config.socket.close_pace_ms.get();
         self.hubs.send(&Message::EndAll { why: Disconnect::SHUTDOWN, pace }).await;
         self.server.stop(true).await;
@@ -208,6 +227,7 @@ impl App {
             tracing::warn!(%error, "the server ended badly");
         }
         let database = self.api.database.clone();
+        let patience = self.api.config.webhooks.timeout_ms.get() * 2;
         let attendance = Arc::clone(&self.api.attendance);
         self.stop_timing.send_replace(true);
         if !self.timing.is_finished()
@@ -220,6 +240,8 @@ impl App {
         // The workers' shares of it are gone with them: with ours the writer's queue closes, and
         // the writer ends once it is empty.
         drop(self.api);
+        // What is answered is noted; who takes longer is posted to once more by another process.
+        let _delivered = tokio::time::timeout(patience, self.delivering).await;
         let _written = tokio::time::timeout(Duration::from_secs(30), self.writing).await;
         self.feeding.abort();
         self.sweeping.abort();

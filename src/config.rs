@@ -101,11 +101,16 @@ sections! {
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
+    /// `[webhooks]`
+    Webhooks { allow_http: bool, allow_private: bool, ca_file: String, per_tenant_max: u32,
+        timeout_ms: Millis, answer_limit_bytes: usize, deliveries_max: usize, turn_s: Secs,
+        page_len: u32, lease_s: Secs, look_interval_ms: Millis, retry_after_max_s: Secs,
+        failing_max_s: Secs, attempts_max: u32, attempts_ttl_s: Secs, prior_secret_max_s: Secs, }
     /// `[log]`
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        timers: Timers, feed: Feed, socket: Socket, api: Api, log: Log, }
+        timers: Timers, feed: Feed, socket: Socket, api: Api, webhooks: Webhooks, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -220,6 +225,12 @@ impl Config {
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
+            webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
+            webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;
+            webhooks.turn_s 1..=300; webhooks.page_len 1..=1_000; webhooks.lease_s 10..=600;
+            webhooks.look_interval_ms 50..=60_000; webhooks.retry_after_max_s 5..=86_400;
+            webhooks.failing_max_s 60..=2_592_000; webhooks.attempts_max 1..=100_000;
+            webhooks.attempts_ttl_s 60..=2_592_000; webhooks.prior_secret_max_s 0..=2_592_000;
         }
         if !matches!(self.log.format.as_str(), "text" | "json") {
             mistakes.push(format!("log.format is {:?}; it must be text or json", self.log.format));
@@ -235,6 +246,9 @@ impl Config {
             );
         }
         self.auth.check(&mut mistakes);
+        if self.webhooks.lease_s.get() < 2 * self.webhooks.timeout_ms.get() {
+            mistakes.push("webhooks.lease_s must be at least twice webhooks.timeout_ms".to_owned());
+        }
         if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
     }
 }
@@ -387,6 +401,14 @@ mod tests {
         ] {
             assert!(text.contains(mistake), "{mistake} in {text}");
         }
+    }
+
+    #[test]
+    fn a_lease_outlasts_what_is_done_under_it() {
+        let file = "[webhooks]\ntimeout_ms = 10001\nlease_s = 20";
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("webhooks.lease_s must be"));
     }
 
     #[test]

@@ -17,24 +17,18 @@ use std::time::Duration;
 use awc::error::PayloadError;
 use awc::http::Uri;
 use awc::{Client, Connector};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::auth::{JwksError, Keys, PublicKeys};
-use crate::config;
+use crate::{config, tls};
 
 /// Why keys could not be brought.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The roots of `auth.jwks_ca_file` cannot be read.
+    /// The roots of `auth.jwks_ca_file` cannot be used.
     #[error("reading the roots in auth.jwks_ca_file")]
-    Roots(#[source] pem::Error),
-    /// The roots cannot be used.
-    #[error("using the roots in auth.jwks_ca_file")]
-    BadRoots(#[source] rustls::Error),
+    Roots(#[from] tls::Error),
     /// The URL cannot be read as one.
     #[error("auth.jwks_url is no URL")]
     NotAUrl,
@@ -240,27 +234,11 @@ async fn wanted(wanted: &Notify, from: Instant) {
 
 /// A client that trusts these roots, or Mozilla's, follows no redirect and keeps no connection.
 fn client(roots: Option<&Path>, timeout: Duration) -> Result<Client, Error> {
-    let mut store = RootCertStore::empty();
-    match roots {
-        None => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            for root in CertificateDer::pem_file_iter(path).map_err(Error::Roots)? {
-                store.add(root.map_err(Error::Roots)?).map_err(Error::BadRoots)?;
-            }
-            if store.is_empty() {
-                return Err(Error::Roots(pem::Error::NoItemsFound));
-            }
-        }
-    }
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(Error::BadRoots)?
-        .with_root_certificates(store)
-        .with_no_client_auth();
+    let tls = tls::client(roots)?;
     // Whoever reads has the patience for the whole; the client's own must not end before.
     let longer = timeout.saturating_mul(2);
     let connector = Connector::new().timeout(longer).handshake_timeout(longer);
-    let connector = connector.rustls_0_23(Arc::new(tls));
+    let connector = connector.rustls_0_23(tls);
     Ok(Client::builder().connector(connector).disable_timeout().disable_redirects().finish())
 }
 

@@ -23,5 +23,7 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod timers;
+pub mod tls;
 pub mod view;
+pub mod webhooks;
 pub mod wire;

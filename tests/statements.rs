@@ -35,3 +35,5 @@ mod schema;
 mod server;
 #[path = "statements/timers.rs"]
 mod timers;
+#[path = "statements/webhooks.rs"]
+mod webhooks;

@@ -18,6 +18,7 @@ mod problem;
 mod rpc;
 mod shared;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,7 @@ pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
+pub use webhooks::replay_after;
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;
@@ -45,6 +47,7 @@ use crate::presence::Attendance;
 use crate::session::House;
 use crate::store::{Database, Writer};
 use crate::view::Audience;
+use crate::webhooks::Poster;
 
 /// Everything a request may need; shared by all threads.
 #[derive(Debug)]
@@ -71,6 +74,10 @@ pub struct Api {
     pub shared: SharedReads,
     /// Long polls that may still be opened.
     pub long_polls: Semaphore,
+    /// Posts to webhooks when it is asked to; their events are posted elsewhere.
+    pub poster: Poster,
+    /// Pings of webhooks that may still be under way.
+    pub pings: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
     /// What all sockets share.

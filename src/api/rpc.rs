@@ -82,8 +82,54 @@ impl Api {
                 }
                 Err(problem) => Err(problem),
             },
+            ("webhook", "create") => self.create_webhook(principal, data).await,
+            ("webhook", verb) if WEBHOOK_VERBS.contains(&verb) => {
+                match required(&mut data, "webhook") {
+                    Ok(id) => self.call_webhook(principal, verb, &id, data).await,
+                    Err(problem) => Err(problem),
+                }
+            }
             _ => return None,
         })
+    }
+
+    async fn call_webhook(
+        &self,
+        principal: &Principal,
+        verb: &str,
+        id: &str,
+        mut data: Value,
+    ) -> Result<Value, Problem> {
+        match verb {
+            "update" => self.patch_webhook(principal, id, data).await,
+            "rotate" => self.rotate_webhook(principal, id, data).await,
+            "replay" => {
+                let after = data.as_object_mut().and_then(|data| data.remove("after"));
+                let after = after.as_ref().and_then(Value::as_u64);
+                let after = after.ok_or_else(|| Problem::field("after", "is not a position"))?;
+                nothing_else(&data)?;
+                self.replay_webhook(principal, id, after).await
+            }
+            "test" => {
+                nothing_else(&data)?;
+                self.ping_webhook(principal, id).await
+            }
+            _ => {
+                nothing_else(&data)?;
+                self.delete_webhook(principal, id).await.map(|()| nothing())
+            }
+        }
+    }
+}
+
+/// What can be done to a webhook that is there.
+const WEBHOOK_VERBS: &[&str] = &["update", "delete", "rotate", "replay", "test"];
+
+/// Refuses members that mean nothing.
+fn nothing_else(data: &Value) -> Result<(), Problem> {
+    match data.as_object().and_then(|data| data.keys().next()) {
+        None => Ok(()),
+        Some(unknown) => Err(Problem::field(unknown.as_str(), "is no member of this request")),
     }
 }
 

@@ -53,6 +53,8 @@ kinds! {
     EventId EventKind "ev";
     /// A credential: an API key or the identity of a token.
     CredentialId CredentialKind "cr";
+    /// A webhook: an endpoint that a tenant's events are posted to.
+    WebhookId WebhookKind "wh";
 }
 
 impl<K> Id<K> {

@@ -17,7 +17,7 @@ mod words;
 pub use actor::{Actor, Role};
 pub use command::{Action, Command, Given, Patch};
 pub use fact::{Event, Fact};
-pub use id::{BadId, CredentialId, DriverId, EventId, Id, OrderId, StoreId, TenantId};
+pub use id::{BadId, CredentialId, DriverId, EventId, Id, OrderId, StoreId, TenantId, WebhookId};
 pub use machine::{Facts, Judgement, PIN_TRIES, Step, place, travel_time};
 pub use order::{
     Draft, Driver, Dropoff, Duty, Item, Order, Place, Proof, ProofKind, ProofRequired, Reason,

@@ -178,6 +178,16 @@ impl<P: Placed> Window<P> {
         Since::Whole { events, last: held.last, epoch: Arc::clone(known) }
     }
 
+    /// Every event after the position `after` that is held, and whether these are all there are.
+    pub fn after(&self, after: u64) -> (Vec<Arc<P>>, bool) {
+        let held = self.read();
+        let first = held.first();
+        let skipped = after.saturating_add(1).saturating_sub(first);
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let events = held.entries.iter().skip(skipped).map(|entry| Arc::clone(&entry.placed));
+        (events.collect(), after.saturating_add(1) >= first)
+    }
+
     /// The newest event of `topic` that is held.
     pub fn newest(&self, topic: &P::Topic) -> Option<Arc<P>> {
         self.read().newest(topic).map(|entry| Arc::clone(&entry.placed))
@@ -406,6 +416,13 @@ mod tests {
                 prop_assert_eq!(window.last(), model.last);
                 let first = model.dots.first().map_or(model.last + 1, |dot| dot.position);
                 prop_assert_eq!(window.first(), first);
+                for after in first.saturating_sub(3)..model.last + 2 {
+                    let (events, whole) = window.after(after);
+                    let found = events.iter().map(|dot| dot.position);
+                    let wanted = model.dots.iter().map(|dot| dot.position);
+                    prop_assert!(found.eq(wanted.filter(|position| *position > after)));
+                    prop_assert_eq!(whole, after + 1 >= first);
+                }
                 for topic in 0..TOPICS {
                     let newest = window.newest(&topic);
                     prop_assert_eq!(newest.as_deref(), model.of(topic).next_back());

@@ -9,6 +9,7 @@ mod health;
 mod orders;
 mod parties;
 pub mod problem;
+mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
 
@@ -71,7 +72,6 @@ pub fn configure(services: &mut ServiceConfig) {
         )
         .service(web::resource("/v1/drivers/{driver}/duty").route(web::put().to(parties::duty)))
         .service(web::resource("/v1/tokens").route(web::post().to(parties::issue_token)))
-        .service(
-            web::resource("/v1/tokens/{token}").route(web::delete().to(parties::revoke_token)),
-        );
+        .service(web::resource("/v1/tokens/{token}").route(web::delete().to(parties::revoke_token)))
+        .configure(webhooks::configure);
 }

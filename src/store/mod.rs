@@ -23,6 +23,7 @@ pub mod statement;
 mod sweep;
 mod tenants;
 mod timers;
+mod webhooks;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,6 +43,7 @@ pub use parties::{DriverPatch, StorePatch};
 pub use sweep::run_sweep;
 pub use tenants::Credential;
 pub use timers::{Alarm, Look, Subject};
+pub use webhooks::{Attempt, Delivered, Failed, Webhook, WebhookPatch};
 pub use writer::{Queue, Writer, run_writer};
 
 use crate::config;

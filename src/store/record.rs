@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::webhooks::Webhook;
 use crate::domain::{
     Actor, Driver, DriverId, Dropoff, Duty, EventId, Fulfilment, Item, Leg, Order, OrderId, Place,
     ProofRequired, Reason, ReasonCode, Role, Stamps, Status, Store, StoreId, TenantId,
-    Undeliverable, UnknownWord, Vehicle, Window, Word as _,
+    Undeliverable, UnknownWord, Vehicle, WebhookId, Window, Word as _,
 };
 use crate::view::LogEvent;
 
@@ -329,6 +330,46 @@ pub(super) struct EventRecord {
     pub(super) data: Value,
 }
 
+#[derive(Debug, Clone, FromSql, ToSql)]
+#[postgres(name = "webhook_record")]
+pub(super) struct WebhookRecord {
+    id: Uuid,
+    tenant_id: Uuid,
+    url: String,
+    types: Option<Vec<String>>,
+    secret: Vec<u8>,
+    prior_secret: Option<Vec<u8>>,
+    prior_until: Option<Timestamp>,
+    enabled: bool,
+    disabled_reason: Option<String>,
+    disabled_at: Option<Timestamp>,
+    cursor: i64,
+    tries: i32,
+    failing_since: Option<Timestamp>,
+    next_try_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl From<WebhookRecord> for Webhook {
+    fn from(record: WebhookRecord) -> Self {
+        Self {
+            id: WebhookId::from_uuid(record.id),
+            tenant: TenantId::from_uuid(record.tenant_id),
+            url: record.url,
+            types: record.types,
+            secret: record.secret,
+            prior: record.prior_secret.zip(record.prior_until),
+            enabled: record.enabled,
+            disabled: record.disabled_reason.zip(record.disabled_at),
+            cursor: record.cursor.unsigned_abs(),
+            tries: record.tries.unsigned_abs(),
+            failing_since: record.failing_since,
+            next_try_at: record.next_try_at,
+            created_at: record.created_at,
+        }
+    }
+}
+
 /// An event of the log from a row of one of the `read_…events` statements.
 pub(super) fn event_from_row(row: &tokio_postgres::Row) -> Result<LogEvent, super::Error> {
     let status = |name: &str| -> Result<Option<Status>, super::Error> {
@@ -392,6 +433,7 @@ mod tests {
             "store_record" => <StoreRecord as FromSql<'_>>::accepts(kind),
             "driver_record" => <DriverRecord as FromSql<'_>>::accepts(kind),
             "order_record" => <OrderRecord as FromSql<'_>>::accepts(kind),
+            "webhook_record" => <WebhookRecord as FromSql<'_>>::accepts(kind),
             // Written only.
             _ => true,
         };
@@ -399,6 +441,7 @@ mod tests {
             "store_record" => <StoreRecord as ToSql>::accepts(kind),
             "driver_record" => <DriverRecord as ToSql>::accepts(kind),
             "order_record" => <OrderRecord as ToSql>::accepts(kind),
+            "webhook_record" => <WebhookRecord as ToSql>::accepts(kind),
             _ => <EventRecord as ToSql>::accepts(kind),
         };
         for (record, table) in [
@@ -406,6 +449,7 @@ mod tests {
             ("driver_record", "drivers"),
             ("order_record", "orders"),
             ("event_record", "events"),
+            ("webhook_record", "webhooks"),
         ] {
             let sql = format!("select null::{record}");
             let statement = client.prepare(&sql).await.unwrap();

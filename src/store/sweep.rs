@@ -9,14 +9,16 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Rows forgotten in one statement: some milliseconds of work, and a short transaction.
 const ROWS_AT_ONCE: i64 = 5_000;
 
-/// Forgets Idempotency-Keys older than `ttl`, and revocations of what has expired, for the life
-/// of the process. Several processes may do so at once.
-pub async fn run_sweep(database: Database, ttl: Duration) {
+/// Forgets Idempotency-Keys older than `keys_ttl`, revocations of what has expired, and attempts
+/// of webhooks older than `attempts_ttl`, for the life of the process. Several processes may do so
+/// at once.
+pub async fn run_sweep(database: Database, keys_ttl: Duration, attempts_ttl: Duration) {
     loop {
         let mut more = false;
-        let keys = database.sweep_idempotency_keys(ttl).await;
+        let keys = database.sweep_idempotency_keys(keys_ttl).await;
         let tokens = database.sweep_revoked_tokens().await;
-        for (swept, what) in [(keys, "keys"), (tokens, "revocations")] {
+        let attempts = database.sweep_webhooks(attempts_ttl).await;
+        for (swept, what) in [(keys, "keys"), (tokens, "revocations"), (attempts, "attempts")] {
             match swept {
                 Ok(some_left) => more |= some_left,
                 Err(error) => tracing::warn!(%error, what, "what is old could not be forgotten"),
@@ -47,6 +49,20 @@ impl Database {
         let client = self.reading().await?;
         let statement = statement::DELETE_REVOKED_TOKENS.prepare(&client).await?;
         let swept = client.execute(&statement, &[/* limit */ &ROWS_AT_ONCE]).await?;
+        Ok(some_left(swept))
+    }
+
+    /// Forgets attempts of webhooks older than `ttl`, by the database's clock, a bounded number at
+    /// once; true when there may be more. Webhooks that have missed nothing are moved to the head
+    /// of the log.
+    pub async fn sweep_webhooks(&self, ttl: Duration) -> Result<bool, Error> {
+        let client = self.reading().await?;
+        let statement = statement::ADVANCE_IDLE_WEBHOOKS.prepare(&client).await?;
+        client.execute(&statement, &[]).await?;
+        let statement = statement::DELETE_WEBHOOK_ATTEMPTS.prepare(&client).await?;
+        let ttl_s = ttl.as_secs_f64();
+        let swept =
+            client.execute(&statement, &[/* ttl_s */ &ttl_s, /* limit */ &ROWS_AT_ONCE]).await?;
         Ok(some_left(swept))
     }
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{server, timers};
+use crate::{server, timers, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -228,6 +228,7 @@ async fn each_statement_runs_through_its_code() {
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
     timers::timers(&walk).await;
+    webhooks::walk(&walk.client, &database, tenant).await;
     deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}
     let again = walk.place(walk.draft(), Some("k1")).await;

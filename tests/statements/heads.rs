@@ -16,11 +16,14 @@ type Computed = (&'static str, &'static [(&'static str, bool)], &'static str);
 
 /// Columns that are no plain column of a table: what the server cannot say of them.
 const COMPUTED: &[Computed] = &[
+    ("advance_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "append_events",
         &[("first", false), ("notified", false)],
         "log_head has one row, whose last is not null; pg_notify gives a void, which is not null",
     ),
+    ("claim_webhooks", &[("webhook", false)], "a record of a row that is there"),
+    ("fail_webhook", &[("webhook", false)], "a record of a row that is there"),
     ("find_driver", &[("driver", false)], "a record of a row that is there"),
     ("find_idempotency_keys", &[("record", true)], "null without an outcome"),
     (
@@ -32,6 +35,9 @@ const COMPUTED: &[Computed] = &[
     ("find_placed_orders", &[("record", false)], "a record of a row that is there"),
     ("find_store", &[("store", false)], "a record of a row that is there"),
     ("find_transaction_status", &[("status", true)], "null for one too old to be known"),
+    ("find_enabled_webhook", &[("found", false)], "whether"),
+    ("find_webhook", &[("webhook", false)], "a record of a row that is there"),
+    ("insert_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "list_driver_orders",
         &[("record", false), ("store", false), ("driver", true)],
@@ -60,6 +66,7 @@ const COMPUTED: &[Computed] = &[
         "as in find_order",
     ),
     ("list_stores", &[("store", false)], "a record of a row that is there"),
+    ("list_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("lock_orders", &[("record", false)], "a record of a row that is there"),
     ("notify_processes", &[("notified", false)], "pg_notify gives a void, which is not null"),
     (
@@ -79,8 +86,12 @@ const COMPUTED: &[Computed] = &[
     ),
     ("read_oldest_position", &[("oldest", true)], "null in an empty log"),
     ("read_transaction", &[("at", false), ("xid", false)], "system functions"),
+    ("release_webhook", &[("more", false)], "whether"),
+    ("replay_webhook", &[("webhook", false)], "a record of a row that is there"),
+    ("rotate_webhook", &[("webhook", false)], "a record of a row that is there"),
     ("update_driver", &[("driver", false)], "a record of a row that is there"),
     ("update_store", &[("store", false)], "a record of a row that is there"),
+    ("update_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "upsert_driver",
         &[("driver", false), ("created", false)],

@@ -35,6 +35,12 @@ from generate_series(0, 9999) n;
 insert into revoked_tokens (tenant_id, id, revoked_at, keep_until)
 select id('tenant', n % $tenants), id('token', n), now(), now() + n * interval '1 second'
 from generate_series(0, 9999) n;
+insert into webhooks (id, tenant_id, url, secret, cursor)
+select id('webhook', n), id('tenant', n), 'https://example.com/' || n, 'secret', 0
+from generate_series(0, 4999) n;
+insert into webhook_attempts (webhook_id, nth, event_id, outcome, duration_ms, at)
+select id('webhook', n % 50), n / 50, id('event', n), 'delivered', 5, now() - n * interval '1 second'
+from generate_series(0, 9999) n;
 insert into processes (id, seen_at)
 select id('process', n), now() - n * interval '1 second' from generate_series(0, 999) n;
 insert into members (process_id, channel, client_id, user_id)

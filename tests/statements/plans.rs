@@ -10,8 +10,15 @@ use crate::header::{Field, Header};
 use crate::{load, server};
 
 /// Tables that grow with what has happened: no statement may read them whole.
-const GROWING: &[&str] =
-    &["orders", "events", "idempotency_keys", "credentials", "revoked_tokens", "timers"];
+const GROWING: &[&str] = &[
+    "orders",
+    "events",
+    "idempotency_keys",
+    "credentials",
+    "revoked_tokens",
+    "timers",
+    "webhook_attempts",
+];
 
 /// Statements that are planned for the values at hand, because what may be null filters nothing.
 /// Each with the values of some requests, the tenant left out, and the index that these should use.

@@ -34,6 +34,7 @@ async fn each_record_is_made_of_its_tables_columns() {
         ("driver_record", "drivers"),
         ("order_record", "orders"),
         ("event_record", "events"),
+        ("webhook_record", "webhooks"),
     ] {
         let columns = attributes(&client, table).await;
         let fields = attributes(&client, record).await;

@@ -116,6 +116,7 @@ fn explain(error: app::Error) -> anyhow::Error {
         app::Error::Database(_)
         | app::Error::Schema(_)
         | app::Error::Keys(_)
+        | app::Error::Roots(_)
         | app::Error::Serving(_)
         | app::Error::Ended(_) => false,
     };
