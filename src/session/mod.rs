@@ -175,7 +175,7 @@ impl<S: Source> Session<S> {
     /// Serves a socket until it ends. `early` has been read from it already.
     async fn run(self: Rc<Self>, early: BytesMut) {
         let mut decoder = Decoder::new(self.source.settings().message_limit_bytes);
-        let end = self.until_end(self.read(&mut decoder, &early)).await;
+        let end = self.until_end(self.read(&mut decoder, early)).await;
         let answer_comes = match end {
             End::Ours(disconnect) => {
                 self.mailbox.end(disconnect);
@@ -247,13 +247,15 @@ impl<S: Source> Session<S> {
     }
 
     /// Reads and carries out commands until the connection ends.
-    async fn read(self: &Rc<Self>, decoder: &mut Decoder, early: &[u8]) -> End {
+    async fn read(self: &Rc<Self>, decoder: &mut Decoder, early: BytesMut) -> End {
         if let Some(connect) = &self.kind.connect
             && let Err(disconnect) = Box::pin(self.listen_only(connect)).await
         {
             return disconnect.into();
         }
-        decoder.feed(early);
+        decoder.feed(&early);
+        // It holds on to all that HTTP had room for, 8 KiB and more.
+        drop(early);
         loop {
             loop {
                 match decoder.decode() {
