@@ -95,6 +95,16 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether another process wrote the same at the same time and was faster: what it wrote is
+    /// there for the next try.
+    fn is_clash(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        // A row that is there already, a deadlock that this side lost.
+        error.code().is_some_and(|code| matches!(code.code(), "23505" | "40P01"))
+    }
+}
+
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
         match error {

@@ -26,6 +26,10 @@ const RESOLVE_FOR: Duration = Duration::from_secs(10);
 /// sync of the disk to end.
 const RESOLVE_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often a change is tried again because another process was faster. Each time one of those
+/// who clash gets through.
+const CLASHES: usize = 5;
+
 #[derive(Debug)]
 struct Job {
     change: Change,
@@ -165,14 +169,18 @@ async fn write(database: &Database, batch: Vec<Job>) {
             tracing::warn!(error = %chain(&error), size, "a batch failed; trying its changes one by one");
             let gone = error.is_disconnect();
             for (nth, job) in batch.into_iter().enumerate() {
-                // One try each is enough while the database is gone: the queue must move on.
-                let result = match try_write(database, std::slice::from_ref(&job)).await {
-                    Err((again, _)) if !gone && nth == 0 => {
-                        tracing::debug!(error = %chain(&again), "a change failed twice");
-                        try_write(database, std::slice::from_ref(&job)).await
+                let mut result = try_write(database, std::slice::from_ref(&job)).await;
+                // One try each is enough while the database is gone: the queue must move on. Where
+                // another process was faster the next try finds what that one has written.
+                for again in 0..CLASHES {
+                    let Err((error, _)) = &result else { break };
+                    let is_first = !gone && nth == 0 && again == 0;
+                    if !is_first && !error.is_clash() {
+                        break;
                     }
-                    result => result,
-                };
+                    tracing::debug!(error = %chain(error), "a change is tried again");
+                    result = try_write(database, std::slice::from_ref(&job)).await;
+                }
                 let result = result.map_err(|(error, write_error)| {
                     tracing::warn!(error = %chain(&error), "a change failed");
                     write_error
