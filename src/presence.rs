@@ -6,7 +6,7 @@
 //! who want to hear it do, wherever they are connected.
 //!
 //! Invariants: the copy is of members alone, never of the log, and nothing durable depends on it.
-//! A process that dies is believed for [`ALIVE`] at most. What could not be written is written
+//! A process that dies is believed for `ALIVE` at most. What could not be written is written
 //! anew as a whole.
 
 use std::collections::HashMap;

@@ -5,10 +5,10 @@
 //! who somebody is, which channels there are and what they hold, its [`Source`] says.
 //!
 //! A request for a WebSocket goes through the app like any other; its handler
-//! ([`connect`]) answers 101 and leaves a mark in the response. The upgrade service sees the
+//! (`connect`) answers 101 and leaves a mark in the response. The upgrade service sees the
 //! mark, writes the answer, frees the HTTP buffers, and runs the session on the bare socket
 //! ([`take_over`]). Where a network denies sockets, a session is a long answer instead, and its
-//! commands come by requests of their own ([`stream`]).
+//! commands come by requests of their own (`stream`).
 //!
 //! Absent on purpose: nobody but its own task and its worker's hub touches a session.
 
