@@ -17,7 +17,7 @@ use crate::hub::{LocalHub, Publication};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Position, RawJson, Subscribe};
 use crate::session::{
-    Follow, Source as _, Turned, come_again, follow, has_room, is_origin_allowed,
+    Follow, Source as _, Turned, bearer_token, come_again, follow, has_room, is_origin_allowed,
 };
 
 /// The cookie of those who can set no header.
@@ -124,12 +124,7 @@ fn channel_problem(code: ProblemCode, detail: &str) -> Problem {
 /// is not good.
 fn bearer(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
-    let token = value
-        .to_str()
-        .ok()
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _token)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_scheme, token)| token.trim().to_owned());
+    let token = bearer_token(value).map(str::to_owned);
     token.map(Some).ok_or_else(Problem::unauthenticated)
 }
 

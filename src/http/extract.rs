@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::problem::HttpProblem;
 use crate::api::{Api, Asked, Problem, ProblemCode};
 use crate::auth::Principal;
+use crate::session::bearer_token;
 
 /// Whoever the `Authorization: Bearer` header speaks for.
 #[derive(Debug, Clone)]
@@ -27,13 +28,7 @@ impl FromRequest for Caller {
             let missing = Problem::unauthenticated;
             let api = request.app_data::<web::Data<Api>>().ok_or_else(missing)?;
             let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
-            let token = value
-                .to_str()
-                .ok()
-                .and_then(|value| value.split_once(' '))
-                .filter(|(scheme, _token)| scheme.eq_ignore_ascii_case("bearer"))
-                .map(|(_scheme, token)| token.trim())
-                .ok_or_else(missing)?;
+            let token = bearer_token(value).ok_or_else(missing)?;
             Ok(Self(api.authenticate(token).await?))
         })
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use actix_web::error::{ErrorBadRequest, ErrorForbidden, ErrorServiceUnavailable};
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Payload};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -109,9 +109,13 @@ fn asks(query: &[(String, String)], wanted: &str, for_value: &str) -> bool {
 
 /// The token of the `Authorization` header, if there is one.
 fn bearer(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    bearer_token(request.headers().get(header::AUTHORIZATION)?).map(str::to_owned)
+}
+
+/// The token of an `Authorization` header's value: `Bearer` and the token (RFC 6750, section 2.1).
+pub fn bearer_token(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Browsers send an origin to other hosts and with sockets, native SDKs never. Our own host is allowed, and those named.

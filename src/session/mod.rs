@@ -34,7 +34,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-pub use handshake::{has_room, is_origin_allowed};
+pub use handshake::{bearer_token, has_room, is_origin_allowed};
 pub use plain::{Follow, come_again, follow};
 pub use source::{
     Asker, EarOf, Found, House, Moves, Opened, Otherwise, Past, Permitted, Reading, Renewed,
