@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
-use ordercast::protocol::Codec;
+use ordercast::auth::API_KEY_PREFIX;
 use ordercast::protocol::code::Disconnect;
+use ordercast::protocol::{Codec, Command, Request};
 use serde_json::{Value, json};
 
 use crate::allocation::held;
@@ -82,7 +83,7 @@ impl Session<'_> {
         let commands = match Judge::read(codec, message) {
             Ok(commands) => commands,
             Err(expected) => {
-                self.ends(expected).await;
+                self.ends(expected, None).await;
                 return false;
             }
         };
@@ -92,7 +93,7 @@ impl Session<'_> {
             match expected {
                 Verdict::Silence => {}
                 Verdict::End(expected) => {
-                    self.ends(expected).await;
+                    self.ends(expected, Some(command)).await;
                     return false;
                 }
                 Verdict::Result(_)
@@ -113,16 +114,27 @@ impl Session<'_> {
     }
 
     /// The connection must end so, without another reply.
-    async fn ends(&mut self, expected: Disconnect) {
+    async fn ends(&mut self, expected: Disconnect, command: Option<&Command>) {
         match self.reply().await {
-            // Whose a key is the database says; one too busy to say so in time is no verdict.
+            // Whose an API key is the database says; too busy to say so in time is no verdict. Of
+            // tokens it is not asked.
             Ok(reply)
-                if expected == Disconnect::INVALID_TOKEN
+                if asks_for_key(command)
+                    && expected == Disconnect::INVALID_TOKEN
                     && reply["error"]["code"] == 100
                     && reply["error"]["temporary"] == true => {}
             Ok(reply) => panic!("expected {expected:?}, heard {reply}"),
             Err(closed) => assert_closed(&closed, expected),
         }
+    }
+}
+
+/// Whether a command is answered by looking up an API key.
+fn asks_for_key(command: Option<&Command>) -> bool {
+    match command.map(|command| &command.request) {
+        Some(Request::Connect(connect)) => connect.token.starts_with(API_KEY_PREFIX),
+        Some(Request::Refresh { token }) => token.starts_with(API_KEY_PREFIX),
+        _ => false,
     }
 }
 
@@ -205,7 +217,7 @@ async fn session(chance: &mut Chance, world: &World, seeds: &[(Codec, Vec<Vec<u8
         _ => return session.commands,
     };
     session.caller.raw.send(&frame).await;
-    session.ends(expected).await;
+    session.ends(expected, None).await;
     session.commands
 }
 
