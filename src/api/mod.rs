@@ -7,6 +7,7 @@
 //! Absent on purpose: it knows no HTTP status and no WebSocket code; a [`Problem`] has a word,
 //! and each way out has its table.
 
+pub mod answers;
 mod body;
 mod cursor;
 mod ending;
@@ -27,15 +28,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
-pub use body::{FieldProblem, read_body};
+pub use body::{ActionBody, FieldProblem, OrderBody, PatchBody, read_body};
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
-pub use orders::{Asked, ListQuery, OrderAnswer};
+pub use orders::{Asked, ListQuery, OrderAnswer, members};
+pub use parties::{DriverBody, DriverPatchBody, DutyBody, PauseBody, StoreBody, StorePatchBody};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use rpc::is_unknown_action;
 pub use shared::{MissedPage, SharedReads, StateKey};
-pub use tokens::IssuedToken;
-pub use webhooks::replay_after;
+pub use tokens::{IssuedToken, TokenBody};
+pub use webhooks::{RotateBody, WebhookBody, WebhookPatchBody, replay_after};
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
 use crate::config::Config;

@@ -310,8 +310,9 @@ fn patch(body: PatchBody) -> Result<Patch, Problem> {
     })
 }
 
-/// The command that an action and its body make.
-fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
+/// The members that an action takes beside `at`, `lat` and `lng`, and whether it cannot do
+/// without the first.
+pub fn members(action: Action) -> (&'static [&'static str], bool) {
     let taken: &[&str] = match action {
         Action::Accept => &["prep_min"],
         Action::Prep => &["prep_min", "why"],
@@ -336,7 +337,22 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::AtStore
         | Action::AtDoor => &[],
     };
-    body.only(taken)?;
+    let asks = matches!(
+        action,
+        Action::Prep
+            | Action::Reject
+            | Action::Cancel
+            | Action::Fail
+            | Action::Return
+            | Action::Drop
+            | Action::Assign
+    );
+    (taken, asks)
+}
+
+/// The command that an action and its body make.
+fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
+    body.only(members(action).0)?;
     Ok(match action {
         Action::Release => Command::Release,
         Action::Accept => Command::Accept { prep_min: body.prep_min },

@@ -133,7 +133,8 @@ fn nothing_else(data: &Value) -> Result<(), Problem> {
     }
 }
 
-fn is_unknown_action(action: &str) -> bool {
+/// Whether nobody can ask for this, though the order machine may know it.
+pub fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
     matches!(Action::find(action), Err(_) | Ok(Action::Search | Action::SearchFailed))
 }

@@ -3,16 +3,19 @@
 //! Absent on purpose: no handler knows SQL or a rule about orders. HTTP statuses of problems
 //! live in one table, in `problem`.
 
+mod document;
 mod events;
 mod extract;
 mod health;
 mod orders;
+mod parameters;
 mod parties;
 pub mod problem;
 mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
 
+pub use document::Document;
 pub use problem::HttpProblem;
 pub(crate) use problem::finish;
 

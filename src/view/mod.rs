@@ -12,8 +12,9 @@ mod event;
 mod fact;
 mod order;
 mod party;
+pub mod schema;
 
-pub use event::LogEvent;
+pub use event::{LogEvent, is_for};
 pub use fact::fact_data;
 pub use order::{Moment, full_order, order};
 pub use party::{driver, store};

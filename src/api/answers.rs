@@ -1,0 +1,246 @@
+//! Schemas of what is answered: pages, tokens, webhooks, problems. Of orders, stores, couriers and
+//! events [`crate::view::schema`] has them.
+//!
+//! The types of this file are never made: answers are built as JSON, beside what they show. The
+//! behaviour tests hold every answer against them.
+
+use utoipa::ToSchema;
+
+use crate::view::schema::{
+    Action, CredentialId, Driver, Event, EventId, Leg, Order, Store, Time, WebhookId,
+};
+
+/// A page of orders, newest first.
+#[derive(ToSchema)]
+pub struct OrdersPage {
+    /// The orders.
+    pub orders: Vec<Order>,
+    /// The `cursor` of the next page; null when this is the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A page of stores.
+#[derive(ToSchema)]
+pub struct StoresPage {
+    /// The stores.
+    pub stores: Vec<Store>,
+    /// The `cursor` of the next page; null when this is the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A page of couriers.
+#[derive(ToSchema)]
+pub struct DriversPage {
+    /// The couriers.
+    pub drivers: Vec<Driver>,
+    /// The `cursor` of the next page; null when this is the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A page of events, in the order of the log.
+#[derive(ToSchema)]
+pub struct EventsPage {
+    /// The identity of the log: positions of another mean nothing here.
+    pub epoch: String,
+    /// The events.
+    pub events: Vec<Event>,
+    /// The `after` of the next page.
+    #[schema(minimum = 0)]
+    pub next: u64,
+}
+
+/// A token. It is shown here and never again.
+#[derive(ToSchema)]
+pub struct Token {
+    /// What it is revoked by.
+    pub id: CredentialId,
+    /// The token.
+    pub token: String,
+    /// Whom it speaks for.
+    #[schema(inline)]
+    pub kind: super::tokens::TokenKind,
+    /// Which one.
+    pub subject: String,
+    /// When it ends.
+    pub expires_at: Time,
+    /// The only channel that it opens.
+    #[schema(required = false)]
+    pub channel: String,
+}
+
+/// A webhook.
+#[derive(ToSchema)]
+pub struct Webhook {
+    /// Its identifier.
+    pub id: WebhookId,
+    /// Where it is posted to.
+    pub url: String,
+    /// The types of events that it wants; null for all.
+    #[schema(required)]
+    pub types: Option<Vec<String>>,
+    /// Whether anything is posted.
+    #[schema(inline)]
+    pub state: super::webhooks::State,
+    /// Why nothing is posted: `asked`, `gone`, `failing` or `cursor_too_old`.
+    #[schema(required)]
+    pub reason: Option<String>,
+    /// Since when nothing is posted.
+    #[schema(required)]
+    pub disabled_at: Option<Time>,
+    /// The position of the last event that was posted, or passed over.
+    #[schema(minimum = 0)]
+    pub position: u64,
+    /// How often the next event was posted in vain.
+    #[schema(minimum = 0)]
+    pub failures: i32,
+    /// Since when it fails.
+    #[schema(required)]
+    pub failing_since: Option<Time>,
+    /// When it is tried again.
+    #[schema(required)]
+    pub next_try_at: Option<Time>,
+    /// Until when the old secret signs as well.
+    #[schema(required)]
+    pub prior_secret_until: Option<Time>,
+    /// When it was made.
+    pub created_at: Time,
+    /// Its secret; only when it is made or rotated.
+    #[schema(required = false)]
+    pub secret: String,
+}
+
+/// A page of webhooks.
+#[derive(ToSchema)]
+pub struct WebhooksPage {
+    /// The webhooks.
+    pub webhooks: Vec<Webhook>,
+    /// The `cursor` of the next page; null when this is the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// One letter to a webhook.
+#[derive(ToSchema)]
+pub struct Attempt {
+    /// Its number.
+    #[schema(minimum = 1)]
+    pub n: i64,
+    /// The event that it carried.
+    pub event: EventId,
+    /// That event's position; null for a ping.
+    #[schema(required)]
+    pub position: Option<u64>,
+    /// What came of it.
+    pub outcome: String,
+    /// The status of the answer, if there was one.
+    #[schema(required)]
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    #[schema(minimum = 0)]
+    pub duration_ms: u64,
+    /// When it was posted.
+    pub at: Time,
+}
+
+/// A page of letters, newest first.
+#[derive(ToSchema)]
+pub struct AttemptsPage {
+    /// The letters.
+    pub attempts: Vec<Attempt>,
+    /// The `cursor` of the next page; null when this is the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// What came of a ping.
+#[derive(ToSchema)]
+pub struct Ping {
+    /// The event that it carried, which is none of the log.
+    pub event: EventId,
+    /// What came of it.
+    pub outcome: String,
+    /// The status of the answer, if there was one.
+    #[schema(required)]
+    pub status: Option<u16>,
+    /// How long it took, in milliseconds.
+    #[schema(minimum = 0)]
+    pub duration_ms: u64,
+}
+
+/// The process answers.
+#[derive(ToSchema)]
+pub struct Alive {
+    /// `ok`.
+    pub status: String,
+}
+
+/// The process can do its work.
+#[derive(ToSchema)]
+pub struct Ready {
+    /// `ready`.
+    pub status: String,
+    /// The identity of the log.
+    pub epoch: String,
+    /// The newest position of the log.
+    #[schema(minimum = 0)]
+    pub position: u64,
+    /// Events that this process has not published yet.
+    #[schema(minimum = 0)]
+    pub lag: u64,
+}
+
+/// Why something was not done.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemAnswer {
+    /// Always `about:blank`: `code` is what tells.
+    #[schema(rename = "type")]
+    pub kind: String,
+    /// The name of the HTTP status.
+    pub title: String,
+    /// Where the order stands, when a change of it was refused; else the HTTP status.
+    #[schema(schema_with = status)]
+    pub status: String,
+    /// The word to act upon.
+    pub code: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// What to name when asking us about it.
+    pub request_id: String,
+    /// The fields at fault.
+    #[schema(required = false)]
+    pub fields: Vec<FieldAtFault>,
+    /// Where the courier of the order stands; not for customers.
+    #[schema(required = false)]
+    pub leg: Leg,
+    /// The order's version.
+    #[schema(required = false)]
+    pub version: i64,
+    /// What the caller may do to the order as it stands.
+    #[schema(required = false)]
+    pub allowed: Vec<Action>,
+}
+
+/// A field at fault.
+#[derive(ToSchema)]
+pub struct FieldAtFault {
+    /// Its path in the body, or the name of a parameter or header.
+    pub field: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// A word or a number: see [`ProblemAnswer::status`].
+fn status() -> utoipa::openapi::Schema {
+    use utoipa::PartialSchema as _;
+    use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, SchemaType, Type};
+
+    let number = ObjectBuilder::new()
+        .schema_type(SchemaType::new(Type::Integer))
+        .minimum(Some(400))
+        .maximum(Some(599));
+    OneOfBuilder::new().item(crate::view::schema::Status::schema()).item(number).build().into()
+}

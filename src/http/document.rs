@@ -1,0 +1,53 @@
+//! The routes of this room, for the document that describes them.
+
+use utoipa::OpenApi;
+
+use super::{events, health, orders, parties, webhooks};
+use crate::api::answers::{FieldAtFault, ProblemAnswer};
+
+/// What the handlers say of themselves. A route that is not listed here is found by the behaviour
+/// test `every_route_is_documented`.
+#[derive(OpenApi, Debug)]
+#[openapi(
+    paths(
+        orders::create,
+        orders::list,
+        orders::get,
+        orders::update,
+        orders::prep,
+        orders::assign,
+        orders::unassign,
+        orders::act,
+        events::of_order,
+        events::of_tenant,
+        parties::create_store,
+        parties::list_stores,
+        parties::put_store,
+        parties::get_store,
+        parties::patch_store,
+        parties::delete_store,
+        parties::pause,
+        parties::create_driver,
+        parties::list_drivers,
+        parties::put_driver,
+        parties::get_driver,
+        parties::patch_driver,
+        parties::delete_driver,
+        parties::duty,
+        parties::issue_token,
+        parties::revoke_token,
+        webhooks::create,
+        webhooks::list,
+        webhooks::get,
+        webhooks::patch,
+        webhooks::delete,
+        webhooks::attempts,
+        webhooks::rotate,
+        webhooks::replay,
+        webhooks::ping,
+        health::healthz,
+        health::readyz
+    ),
+    components(schemas(ProblemAnswer, FieldAtFault))
+)]
+pub struct Document;

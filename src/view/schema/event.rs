@@ -1,0 +1,390 @@
+//! Schemas of events: one envelope, and the data of each type.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{
+    Courier, CredentialId, DriverId, Dropoff, Duty, EventId, Meta, Order, OrderId, Place, Proof,
+    ProofKind, ReasonCode, Role, Status, StoreId, TenantId, Time, Window,
+};
+
+/// What happened, as it is published, recovered and read from the log.
+#[derive(ToSchema)]
+pub struct Event {
+    /// The version of this form: 1.
+    #[schema(minimum = 1, maximum = 1)]
+    pub v: u8,
+    /// Its identifier.
+    pub id: EventId,
+    /// Its place in the log: grows, and may skip.
+    #[schema(minimum = 1)]
+    pub position: u64,
+    /// Its type. More will come: ignore what you do not know.
+    #[schema(rename = "type")]
+    pub kind: String,
+    /// Whose it is; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub tenant: TenantId,
+    /// The order that it is about.
+    #[schema(required = false)]
+    pub order: OrderId,
+    /// The store that it is about; that of the order for dispatchers and the platform alone.
+    #[schema(required = false)]
+    pub store: StoreId,
+    /// The courier that it is about; that of the order for dispatchers and the platform alone.
+    #[schema(required = false)]
+    pub driver: DriverId,
+    /// The order's version after it.
+    #[schema(required = false, minimum = 1)]
+    pub n: i64,
+    /// When it was recorded.
+    pub at: Time,
+    /// When it happened by the actor's device, if that said so; not for customers.
+    #[schema(required = false)]
+    pub occurred_at: Time,
+    /// Who did it.
+    pub by: By,
+    /// What there is to know of it.
+    #[schema(value_type = Object)]
+    pub data: Value,
+}
+
+/// Who did something.
+#[derive(ToSchema)]
+pub struct By {
+    /// What the actor is.
+    pub role: Role,
+    /// Which one; for dispatchers, the platform and the actor's own kind.
+    #[schema(required = false)]
+    pub id: String,
+}
+
+/// One type of event.
+pub struct EventSchema {
+    /// The type, as `order.ready`.
+    pub kind: &'static str,
+    /// The name of the schema of its data.
+    pub data: String,
+    /// That schema, and those that it refers to.
+    pub schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl EventSchema {
+    fn of<T: ToSchema>(kind: &'static str) -> Self {
+        let mut schemas = vec![(T::name().into_owned(), T::schema())];
+        T::schemas(&mut schemas);
+        Self { kind, data: T::name().into_owned(), schemas }
+    }
+
+    /// The name of the event's own schema: `OrderReady` for `order.ready`.
+    pub fn name(&self) -> String {
+        let mut up = true;
+        let letter = |letter: char| {
+            if matches!(letter, '.' | '_') {
+                up = true;
+                return None;
+            }
+            Some(if std::mem::take(&mut up) { letter.to_ascii_uppercase() } else { letter })
+        };
+        self.kind.chars().filter_map(letter).collect()
+    }
+
+    /// The schema of the whole event: the envelope with this type and its data.
+    pub fn schema(&self) -> Value {
+        let mut schema = json!(Event::schema());
+        let mut required = vec!["v", "id", "position", "type", "at", "by", "data"];
+        match self.kind.split_once('.') {
+            Some(("order" | "courier", _)) => required.extend(["order", "n"]),
+            Some((noun @ ("store" | "driver"), _)) => required.push(noun),
+            _ => {}
+        }
+        schema["required"] = json!(required);
+        schema["description"] = json!(format!("The event `{}`.", self.kind));
+        schema["properties"]["type"] = json!({"type": "string", "const": self.kind});
+        schema["properties"]["data"] = self.data_schema();
+        schema
+    }
+
+    /// The data, with where it happened for those who may see that.
+    fn data_schema(&self) -> Value {
+        json!({"$ref": format!("#/components/schemas/{}", self.data)})
+    }
+}
+
+macro_rules! kinds {
+    ($($kind:literal $data:ty;)+) => {
+        /// Every type of event, in the order of the README.
+        pub fn events() -> Vec<EventSchema> {
+            vec![$(EventSchema::of::<$data>($kind)),+]
+        }
+    };
+}
+
+kinds! {
+    "order.placed" Order;
+    "order.scheduled" ScheduledData;
+    "order.accepted" PrepData;
+    "order.rejected" ReasonData;
+    "order.cancelled" ReasonData;
+    "order.preparing" ReadyData;
+    "order.ready" ReadyData;
+    "order.unready" ReadyData;
+    "order.prep_changed" PrepData;
+    "order.picked_up" PickedUpData;
+    "order.delivered" ProofsData;
+    "order.failed" ReasonData;
+    "order.returning" ReasonData;
+    "order.returned" ProofsData;
+    "order.redelivery" RedeliveryData;
+    "order.updated" UpdatedData;
+    "courier.searching" SearchingData;
+    "courier.search_failed" PlainData;
+    "courier.assigned" CourierData;
+    "courier.changed" CourierData;
+    "courier.unassigned" UnassignedData;
+    "courier.at_store" PlainData;
+    "courier.at_door" PlainData;
+    "driver.duty" DutyData;
+    "driver.deleted" PlainData;
+    "store.paused" PausedData;
+    "store.deleted" PlainData;
+    "token.revoked" RevokedData;
+}
+
+/// Nothing, or where it happened.
+#[derive(ToSchema)]
+pub struct PlainData {
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// The order is to be placed later.
+#[derive(ToSchema)]
+pub struct ScheduledData {
+    /// When the customer wants it.
+    pub window: Window,
+    /// When it will be placed; not for customers.
+    #[schema(required = false)]
+    pub release_at: Time,
+    /// The order.
+    pub order: Order,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// A promise of the store.
+#[derive(ToSchema)]
+pub struct PrepData {
+    /// Minutes of preparation; not for customers.
+    #[schema(required = false)]
+    pub prep_min: i32,
+    /// When it is expected to be ready.
+    pub ready_eta: Time,
+    /// Why it takes longer or shorter; for the store, dispatchers and the platform.
+    #[schema(required = false)]
+    pub why: String,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// When it is ready.
+#[derive(ToSchema)]
+pub struct ReadyData {
+    /// When it is expected to be ready, or was.
+    pub ready_eta: Time,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// Why. Some codes are `other` to those outside.
+#[derive(ToSchema)]
+pub struct ReasonData {
+    /// The code.
+    pub code: ReasonCode,
+    /// Who said so.
+    pub by: Role,
+    /// In words; for dispatchers, the platform and who wrote it.
+    #[schema(required = false)]
+    pub note: String,
+    /// Which attempt at delivering this was; not for customers.
+    #[schema(required = false)]
+    pub attempt: i32,
+    /// Where the order stood before; not for customers.
+    #[schema(required = false)]
+    pub was: Status,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// It is on the way.
+#[derive(ToSchema)]
+pub struct PickedUpData {
+    /// When it is expected at the door.
+    #[schema(required = false)]
+    pub dropoff_eta: Time,
+    /// Not before.
+    #[schema(required = false)]
+    pub lo: Time,
+    /// Not after.
+    #[schema(required = false)]
+    pub hi: Time,
+    /// What proved it.
+    #[schema(required = false)]
+    pub proofs: Vec<ProofKind>,
+    /// The proofs themselves; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub proof_refs: Vec<Proof>,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// It was handed over.
+#[derive(ToSchema)]
+pub struct ProofsData {
+    /// Which attempt at delivering this was; not for customers.
+    #[schema(required = false)]
+    pub attempt: i32,
+    /// What proved it.
+    #[schema(required = false)]
+    pub proofs: Vec<ProofKind>,
+    /// The proofs themselves; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub proof_refs: Vec<Proof>,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// It is on the way again.
+#[derive(ToSchema)]
+pub struct RedeliveryData {
+    /// Which attempt this is; not for customers.
+    #[schema(required = false)]
+    pub attempt: i32,
+    /// When it is expected at the door.
+    #[schema(required = false)]
+    pub dropoff_eta: Time,
+    /// Not before.
+    #[schema(required = false)]
+    pub lo: Time,
+    /// Not after.
+    #[schema(required = false)]
+    pub hi: Time,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// What changed, as the order has it now; null for what was taken away.
+#[derive(ToSchema)]
+pub struct UpdatedData {
+    /// The wish to the store.
+    pub note: Option<String>,
+    /// Where and to whom it goes.
+    #[schema(required = false)]
+    pub dropoff: Dropoff,
+    /// When the customer wants it.
+    #[schema(required = false)]
+    pub window: Window,
+    /// Data of the platform's own.
+    #[schema(required = false)]
+    pub meta: Meta,
+}
+
+/// Couriers are asked.
+#[derive(ToSchema)]
+pub struct SearchingData {
+    /// Which round this is.
+    pub round: i32,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// A courier has the order now. One who has just lost it is told no more than that.
+#[derive(ToSchema)]
+pub struct CourierData {
+    /// Who; not for the courier itself.
+    #[schema(required = false)]
+    pub driver: Courier,
+    /// When it is expected at the store; not for customers.
+    #[schema(required = false)]
+    pub pickup_eta: Time,
+    /// The order; for the courier.
+    #[schema(required = false)]
+    pub order: Order,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// Why the courier does not have it any more; not for stores and customers.
+#[derive(ToSchema)]
+pub struct UnassignedData {
+    /// The code.
+    #[schema(required = false)]
+    pub code: ReasonCode,
+    /// Who said so.
+    #[schema(required = false)]
+    pub by: Role,
+    /// In words; for dispatchers, the platform and who wrote it.
+    #[schema(required = false)]
+    pub note: String,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
+/// Whether a courier takes orders.
+#[derive(ToSchema)]
+pub struct DutyData {
+    /// It does, does not, or not now.
+    pub duty: Duty,
+}
+
+/// Whether a store takes orders.
+#[derive(ToSchema)]
+pub struct PausedData {
+    /// Not until then; null when it is open again.
+    #[schema(required)]
+    pub until: Option<Time>,
+}
+
+/// Who is let in no more.
+#[derive(ToSchema)]
+pub struct RevokedData {
+    /// The token or API key.
+    pub token: CredentialId,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_fact_of_the_log_has_a_schema() {
+        // A fact cannot be made without its fields, so their words are read where they are given.
+        let text = include_str!("../../domain/fact.rs");
+        let words = text.split('"').skip(1).step_by(2).filter(|word| word.contains('.'));
+        let facts: BTreeSet<&str> = words.collect();
+        let known: BTreeSet<&str> = events().iter().map(|event| event.kind).collect();
+        assert!(facts.len() > 20, "{facts:?}");
+        assert_eq!(facts, known, "add the missing ones to `kinds!`");
+    }
+
+    #[test]
+    fn no_two_events_share_a_name() {
+        let names: BTreeSet<String> = events().iter().map(EventSchema::name).collect();
+        assert_eq!(names.len(), events().len());
+        assert!(names.contains("OrderPickedUp"), "{names:?}");
+    }
+}
