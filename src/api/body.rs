@@ -236,6 +236,16 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// When an order is picked up and delivered, by somebody's word.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EtaBody {
+    pub(super) pickup_eta: Option<String>,
+    pub(super) dropoff_eta: Option<String>,
+    pub(super) lo: Option<String>,
+    pub(super) hi: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProofBody {
@@ -283,6 +293,12 @@ impl ActionBody {
         let code = code.ok_or_else(|| Problem::field("reason", "is required"))?;
         let note = optional_text("note", self.note.clone(), TEXT_MAX)?;
         Ok((word("reason", code)?, note))
+    }
+
+    /// A remark, which must be there.
+    pub(super) fn text(&self) -> Result<String, Problem> {
+        let note = self.note.clone();
+        required_text("note", note.ok_or_else(|| Problem::field("note", "is required"))?, TEXT_MAX)
     }
 
     pub(super) fn has_reason(&self) -> bool {

@@ -12,6 +12,8 @@ mod cursor;
 mod ending;
 mod events;
 mod keys;
+mod locations;
+mod offers;
 mod orders;
 mod parties;
 mod problem;

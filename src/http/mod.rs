@@ -6,6 +6,7 @@
 mod events;
 mod extract;
 mod health;
+mod offers;
 mod orders;
 mod parties;
 pub mod problem;
@@ -33,6 +34,8 @@ pub fn configure(services: &mut ServiceConfig) {
         )
         .service(web::resource("/v1/orders/{order}/events").route(web::get().to(events::of_order)))
         .service(web::resource("/v1/orders/{order}/prep").route(web::put().to(orders::prep)))
+        .service(web::resource("/v1/orders/{order}/eta").route(web::put().to(orders::eta)))
+        .configure(offers::configure)
         .service(
             web::resource("/v1/orders/{order}/driver")
                 .route(web::put().to(orders::assign))

@@ -10,7 +10,7 @@ use crate::api::{Api, OrderAnswer, Problem, read_body};
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
-fn respond(answer: &OrderAnswer) -> HttpResponse {
+pub(super) fn respond(answer: &OrderAnswer) -> HttpResponse {
     let mut response = if answer.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, format!("\"{}\"", answer.version)));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
@@ -53,6 +53,15 @@ pub(super) async fn prep(
     Ok(respond(&api.act(&asking.0, &path, "prep", read_body(&body)?).await?))
 }
 
+pub(super) async fn eta(
+    api: web::Data<Api>,
+    asking: Asking,
+    path: Path<String>,
+    body: Bytes,
+) -> Answer {
+    Ok(respond(&api.act(&asking.0, &path, "eta", read_body(&body)?).await?))
+}
+
 pub(super) async fn assign(
     api: web::Data<Api>,
     asking: Asking,
@@ -79,7 +88,7 @@ pub(super) async fn act(
 ) -> Answer {
     let (order, action) = path.into_inner();
     // These have a method and a path of their own.
-    if matches!(action.as_str(), "update" | "prep" | "assign" | "unassign") {
+    if matches!(action.as_str(), "update" | "prep" | "eta" | "assign" | "unassign") {
         return Err(Problem::not_found().into());
     }
     Ok(respond(&api.act(&asking.0, &order, &action, read_body(&body)?).await?))

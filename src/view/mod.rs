@@ -10,11 +10,13 @@
 
 mod event;
 mod fact;
+mod offer;
 mod order;
 mod party;
 
 pub use event::LogEvent;
 pub use fact::fact_data;
+pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
 pub use party::{driver, store};
 
