@@ -155,7 +155,12 @@ impl App {
             source,
         })?;
         let (stop_timing, stop) = watch::channel(false);
-        let timing = tokio::spawn(timers::run(database, writer, config.timers.clone(), stop));
+        let people = timers::Watch {
+            presence: Arc::clone(&api.house.presence),
+            attendance: Arc::clone(&api.attendance),
+        };
+        let timing = timers::run(database, writer, config.timers.clone(), people, stop);
+        let timing = tokio::spawn(timing);
         let delivering = actix_rt::spawn(worker.run());
         let address = listener.local_addr().map_err(Error::Serving)?;
         let settings = server::Settings {

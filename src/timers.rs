@@ -9,6 +9,7 @@
 //! A round takes a bounded number, and the next begins when all of it is written: so a burst
 //! waits here, in rows, and callers find the writer's queue almost empty.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -16,17 +17,40 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::config;
-use crate::domain::{Actor, TenantId};
-use crate::store::{Change, Database, Look, Outcome, Subject, Target, WriteError, Writer};
+use crate::domain::{Actor, OrderId, StoreId, TenantId};
+use crate::hub::{self, Topic};
+use crate::presence::Attendance;
+use crate::store::{
+    Change, Database, Error, Look, LookedUp, Outcome, Subject, Target, WriteError, Writer,
+};
 
 /// Pause after a look that failed, and before asking again for what could not be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Who is there, at this process and at others.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// At this one.
+    pub presence: Arc<hub::Presence<Topic>>,
+    /// At others.
+    pub attendance: Arc<Attendance>,
+}
+
+impl Watch {
+    /// Whether anybody listens to a store's orders.
+    async fn is_attended(&self, store: StoreId) -> Result<bool, Error> {
+        let topic = Topic::Store(store);
+        let here = !self.presence.list(&topic).is_empty();
+        Ok(here || !self.attendance.elsewhere(&[topic], 1).await?.is_empty())
+    }
+}
 
 /// Does what is due until `stop` is set or dropped; what has been claimed by then is still done.
 pub async fn run(
     database: Database,
     writer: Writer,
     settings: config::Timers,
+    people: Watch,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut is_failing = false;
@@ -42,7 +66,8 @@ pub async fn run(
                 if !claimed.is_empty() {
                     tracing::debug!(count = claimed.len(), "timers are due");
                 }
-                fire(&writer, claimed, looked + settings.lease_ms.get(), &stop).await;
+                let changes = look_up(&database, &people, claimed).await;
+                fire(&writer, changes, looked + settings.lease_ms.get(), &stop).await;
                 next_in.unwrap_or(Duration::MAX)
             }
             Err(error) => {
@@ -68,44 +93,71 @@ pub async fn run(
     }
 }
 
+/// Looks up what doing it needs beside the thing itself: who could be asked to bring an order, who
+/// at a store can see it. What cannot be looked up waits: whatever else is due of it is done.
+async fn look_up(
+    database: &Database,
+    people: &Watch,
+    claimed: Vec<(Subject, TenantId)>,
+) -> Vec<(Subject, Change)> {
+    let orders: Vec<OrderId> =
+        claimed.iter().map(|(Subject::Order(order), _tenant)| *order).collect();
+    let (candidates, unseen) =
+        futures::join!(database.find_candidates(&orders), database.find_unseen_orders(&orders),);
+    let said = |error: &Error| tracing::warn!(%error, "what is due could not be looked up");
+    let mut candidates = candidates.inspect_err(said).unwrap_or_default();
+    let unseen = unseen.inspect_err(said).unwrap_or_default();
+    let mut changes = Vec::with_capacity(claimed.len());
+    for (Subject::Order(order), tenant) in claimed {
+        let mut looked_up =
+            LookedUp { candidates: candidates.remove(&order), ..LookedUp::default() };
+        if let Some((_order, store)) = unseen.iter().find(|(waits, _store)| *waits == order) {
+            match people.is_attended(*store).await {
+                Ok(attended) => {
+                    looked_up.attended = true;
+                    looked_up.unseen_at = (!attended).then_some(*store);
+                }
+                Err(error) => said(&error),
+            }
+        }
+        let change = Change {
+            tenant,
+            by: Actor::system(),
+            target: Target::Elapse { order, looked_up },
+            idempotency: None,
+            if_match: None,
+            occurred_at: None,
+            place: None,
+        };
+        changes.push((Subject::Order(order), change));
+    }
+    changes
+}
+
 /// Does what is due of each; what cannot be written is asked again, until the claim is over or
 /// the process stops.
 async fn fire(
     writer: &Writer,
-    mut claimed: Vec<(Subject, TenantId)>,
+    mut changes: Vec<(Subject, Change)>,
     until: Instant,
     stop: &watch::Receiver<bool>,
 ) {
     loop {
-        let outcomes = join_all(claimed.iter().map(|it| writer.submit(change(*it)))).await;
+        let submitted = changes.iter().map(|(_subject, change)| writer.submit(change.clone()));
+        let outcomes = join_all(submitted).await;
         let mut outcomes = outcomes.into_iter();
-        claimed.retain(|(subject, _tenant)| {
+        changes.retain(|(subject, _change)| {
             outcomes.next().is_some_and(|outcome| is_to_be_repeated(*subject, outcome))
         });
-        if claimed.is_empty() {
+        if changes.is_empty() {
             return;
         }
         // Why, the writer has said.
-        tracing::debug!(count = claimed.len(), "what is due could not be written");
+        tracing::debug!(count = changes.len(), "what is due could not be written");
         if Instant::now() + RETRY_PAUSE >= until || *stop.borrow() {
             return;
         }
         sleep(RETRY_PAUSE).await;
-    }
-}
-
-fn change((subject, tenant): (Subject, TenantId)) -> Change {
-    let target = match subject {
-        Subject::Order(order) => Target::Elapse { order },
-    };
-    Change {
-        tenant,
-        by: Actor::system(),
-        target,
-        idempotency: None,
-        if_match: None,
-        occurred_at: None,
-        place: None,
     }
 }
 

@@ -10,6 +10,8 @@ insert into orders (
     picked_up_at, at_door_at, delivered_at, rejected_at, cancelled_at, failed_at, returning_at,
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
+    batch_id, stop_seq, stops_before, search_at, search_since, search_round, search_mode,
+    search_offer_s, search_until, lost_by, eta_source, eta_at, told,
     request_hash, updated_at)
 select
     r.id, r.tenant_id, r.external_id, r.store_id, r.short_code, r.fulfilment, r.status, r.leg,
@@ -22,6 +24,8 @@ select
     r.accept_by, r.release_at, r.ready_eta, r.pickup_eta, r.dropoff_eta, r.dropoff_eta_lo,
     r.dropoff_eta_hi, r.reason_code, r.reason_by, r.reason_note, r.status_by_role,
     r.status_by_id, r.meta,
+    r.batch_id, r.stop_seq, r.stops_before, r.search_at, r.search_since, r.search_round,
+    r.search_mode, r.search_offer_s, r.search_until, r.lost_by, r.eta_source, r.eta_at, r.told,
     ($2::bytea[])[r.nth], $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
@@ -31,5 +35,7 @@ from rows from (unnest($1::order_record[])) with ordinality as r (
     created_at, placed_at, accepted_at, preparing_at, ready_at, assigned_at, at_store_at,
     picked_up_at, at_door_at, delivered_at, rejected_at, cancelled_at, failed_at, returning_at,
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
-    dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta, nth)
+    dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
+    batch_id, stop_seq, stops_before, search_at, search_since, search_round, search_mode,
+    search_offer_s, search_until, lost_by, eta_source, eta_at, told, nth)
 order by r.tenant_id, r.external_id

@@ -7,7 +7,8 @@
 use utoipa::ToSchema;
 
 use crate::view::schema::{
-    Action, CredentialId, Driver, Event, EventId, Leg, Order, Store, Time, WebhookId,
+    Action, CredentialId, Driver, Event, EventId, Leg, Offer, OfferData, Order, Store, Time,
+    WebhookId,
 };
 
 /// A page of orders, newest first.
@@ -50,6 +51,49 @@ pub struct EventsPage {
     /// The `after` of the next page.
     #[schema(minimum = 0)]
     pub next: u64,
+}
+
+/// Offers of an order, the latest first.
+#[derive(ToSchema)]
+pub struct OffersPage {
+    /// The offers.
+    pub offers: Vec<Offer>,
+}
+
+/// What a courier is asked now.
+#[derive(ToSchema)]
+pub struct AskedPage {
+    /// The offers, as the courier sees them.
+    pub offers: Vec<OfferData>,
+}
+
+/// What an answer to an offer came to: the order that was accepted, or the offer that was declined.
+#[derive(ToSchema)]
+#[expect(clippy::large_enum_variant, reason = "only a schema")]
+#[serde(untagged)]
+pub enum OfferAnswer {
+    /// It was accepted.
+    Accepted(Order),
+    /// It was declined.
+    Declined(OfferData),
+}
+
+/// A courier's tour.
+#[derive(ToSchema)]
+pub struct Tour {
+    /// Its orders, the first first.
+    pub orders: Vec<Order>,
+}
+
+/// What was made of points.
+#[derive(ToSchema)]
+pub struct Noted {
+    /// The highest number among those that make sense.
+    #[schema(required)]
+    pub n: Option<i64>,
+    /// How many make none.
+    #[schema(minimum = 0)]
+    pub refused: u64,
 }
 
 /// A token. It is shown here and never again.

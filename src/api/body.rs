@@ -295,6 +295,24 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// When an order is picked up and delivered, by somebody's word: from 1970 to 9999.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EtaBody {
+    /// When the courier has it.
+    #[schema(format = DateTime)]
+    pub(super) pickup_eta: Option<String>,
+    /// When it is delivered.
+    #[schema(format = DateTime)]
+    pub(super) dropoff_eta: Option<String>,
+    /// Not before; some minutes before `dropoff_eta` when absent.
+    #[schema(format = DateTime)]
+    pub(super) lo: Option<String>,
+    /// Not after; some minutes after `dropoff_eta` when absent.
+    #[schema(format = DateTime)]
+    pub(super) hi: Option<String>,
+}
+
 /// What proves a hand-over.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -367,6 +385,12 @@ impl ActionBody {
         let code = code.ok_or_else(|| Problem::field("reason", "is required"))?;
         let note = optional_text("note", self.note.clone(), TEXT_MAX)?;
         Ok((word("reason", code)?, note))
+    }
+
+    /// A remark, which must be there.
+    pub(super) fn text(&self) -> Result<String, Problem> {
+        let note = self.note.clone();
+        required_text("note", note.ok_or_else(|| Problem::field("note", "is required"))?, TEXT_MAX)
     }
 
     pub(super) fn has_reason(&self) -> bool {

@@ -38,6 +38,7 @@ impl Api {
             Outcome::Placed(_)
             | Outcome::Changed(_)
             | Outcome::Repeated(_)
+            | Outcome::Routed(_)
             | Outcome::Driver(_)
             | Outcome::Store(_) => {
                 Err(Problem::new(ProblemCode::Internal, "another thing's outcome"))

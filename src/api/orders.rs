@@ -4,13 +4,13 @@ use rand::Rng as _;
 use serde_json::{Value, json};
 
 use super::body::{
-    ActionBody, OrderBody, PatchBody, moment, optional_text, parse, required_text, word,
+    ActionBody, EtaBody, OrderBody, PatchBody, moment, optional_text, parse, required_text, word,
 };
 use super::{Api, Cursor, Problem, ProblemCode, audience, only};
 use crate::auth::{self, Principal};
 use crate::domain::{
-    Action, Command, Draft, Fulfilment, Leg, OrderId, Patch, ReasonCode, Refusal, Role, Status,
-    Undeliverable, Word as _,
+    Action, Command, Draft, Fulfilment, Leg, OrderId, Patch, Promise, ReasonCode, Refusal, Role,
+    Status, Undeliverable, Word as _,
 };
 use crate::store::{Change, IdempotencyKey, OrderFilter, Outcome, Scope, Target};
 use crate::view::{self, Sheet};
@@ -73,17 +73,21 @@ impl Api {
         let action = Action::find(action).map_err(|_| Problem::not_found())?;
         let id = order_id(order)?;
         let fingerprint = body.clone();
-        let (command, body) = if action == Action::Update {
-            (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
-        } else {
-            let body: ActionBody = parse(body)?;
-            (command(action, &body)?, body)
+        let (command, body) = match action {
+            Action::Update => {
+                (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
+            }
+            Action::Eta => (Command::Eta(promise(&parse(body)?)?), ActionBody::default()),
+            _ => {
+                let body: ActionBody = parse(body)?;
+                (command(action, &body)?, body)
+            }
         };
         let target = Target::Order { id, command: Box::new(command) };
         self.change(asked, target, action.word(), &fingerprint, body).await
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         asked: &Asked,
         target: Target,
@@ -93,11 +97,12 @@ impl Api {
     ) -> Result<OrderAnswer, Problem> {
         let principal = &asked.principal;
         let (id, hash) = match &target {
-            Target::Order { id, .. } | Target::Elapse { order: id } => (Some(*id), None),
+            Target::Order { id, .. } | Target::Elapse { order: id, .. } => (Some(*id), None),
             Target::Place { request_hash, .. } => (None, Some(request_hash.clone())),
             Target::Duty { .. }
             | Target::Pause { .. }
             | Target::Revoke { .. }
+            | Target::Route { .. }
             | Target::DeleteStore { .. }
             | Target::DeleteDriver { .. } => (None, None),
         };
@@ -135,7 +140,7 @@ impl Api {
             Outcome::Refused(refusal, sheet) => {
                 return Err(Problem::refused(refusal, sheet.as_ref().map(|s| &s.order), &actor));
             }
-            Outcome::Driver(_) | Outcome::Store(_) | Outcome::Ended => {
+            Outcome::Driver(_) | Outcome::Store(_) | Outcome::Routed(_) | Outcome::Ended => {
                 return Err(Problem::new(ProblemCode::Internal, "not an order's outcome"));
             }
         };
@@ -242,7 +247,7 @@ fn answer(sheet: &Sheet, principal: &Principal, created: bool) -> OrderAnswer {
     OrderAnswer { body, version: sheet.order.version, created }
 }
 
-fn id<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
+pub(super) fn id<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
 where
     T::Err: std::fmt::Display,
 {
@@ -310,9 +315,21 @@ fn patch(body: PatchBody) -> Result<Patch, Problem> {
     })
 }
 
+fn promise(body: &EtaBody) -> Result<Promise, Problem> {
+    let time = |field: &str, text: &Option<String>| {
+        text.as_deref().map(|text| moment(field, text)).transpose()
+    };
+    Ok(Promise {
+        pickup: time("pickup_eta", &body.pickup_eta)?,
+        dropoff: time("dropoff_eta", &body.dropoff_eta)?,
+        lo: time("lo", &body.lo)?,
+        hi: time("hi", &body.hi)?,
+    })
+}
+
 /// The members that an action takes beside `at`, `lat` and `lng`, and whether it cannot do
-/// without the first.
-pub fn members(action: Action) -> (&'static [&'static str], bool) {
+/// without the first; nothing for one that has another body, or happens by itself.
+pub fn members(action: Action) -> Option<(&'static [&'static str], bool)> {
     let taken: &[&str] = match action {
         Action::Accept => &["prep_min"],
         Action::Prep => &["prep_min", "why"],
@@ -326,16 +343,26 @@ pub fn members(action: Action) -> (&'static [&'static str], bool) {
         Action::Deliver => &["pin", "proofs"],
         Action::Collect => &["pin"],
         Action::Assign => &["driver"],
+        Action::Note => &["note"],
         Action::Release
         | Action::Start
         | Action::Ready
         | Action::Unready
         | Action::Redeliver
-        | Action::Update
-        | Action::Search
-        | Action::SearchFailed
         | Action::AtStore
         | Action::AtDoor => &[],
+        // Details and times have bodies of their own, offers and tours paths; the rest happens by
+        // itself.
+        Action::Update
+        | Action::Eta
+        | Action::Search
+        | Action::SearchFailed
+        | Action::NextRound
+        | Action::AcceptOffer
+        | Action::DeclineOffer
+        | Action::Route
+        | Action::Watch
+        | Action::Late => return None,
     };
     let asks = matches!(
         action,
@@ -346,13 +373,15 @@ pub fn members(action: Action) -> (&'static [&'static str], bool) {
             | Action::Return
             | Action::Drop
             | Action::Assign
+            | Action::Note
     );
-    (taken, asks)
+    Some((taken, asks))
 }
 
 /// The command that an action and its body make.
 fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
-    body.only(members(action).0)?;
+    let (taken, _asks) = members(action).ok_or_else(Problem::not_found)?;
+    body.only(taken)?;
     Ok(match action {
         Action::Release => Command::Release,
         Action::Accept => Command::Accept { prep_min: body.prep_min },
@@ -385,8 +414,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::Drop => Command::Drop { reason: body.reason()? },
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
-        // Details have a body of their own; couriers are not searched for yet.
-        Action::Update | Action::Search | Action::SearchFailed => return Err(Problem::not_found()),
+        Action::Note => Command::Note { text: body.text()? },
+        _ => return Err(Problem::not_found()),
     })
 }
 

@@ -325,6 +325,7 @@ impl Api {
             Outcome::Placed(_)
             | Outcome::Changed(_)
             | Outcome::Repeated(_)
+            | Outcome::Routed(_)
             | Outcome::Driver(_)
             | Outcome::Ended => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
         }
@@ -437,6 +438,7 @@ impl Api {
             Outcome::Placed(_)
             | Outcome::Changed(_)
             | Outcome::Repeated(_)
+            | Outcome::Routed(_)
             | Outcome::Store(_)
             | Outcome::Ended => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
         }

@@ -23,6 +23,7 @@ pub enum ProblemCode {
     VersionMismatch,
     DriverAtCapacity,
     DriverOffDuty,
+    OfferClosed,
     ExternalIdConflict,
     IdempotencyKeyReused,
     HasOpenOrders,
@@ -51,6 +52,7 @@ impl ProblemCode {
         Self::VersionMismatch,
         Self::DriverAtCapacity,
         Self::DriverOffDuty,
+        Self::OfferClosed,
         Self::ExternalIdConflict,
         Self::IdempotencyKeyReused,
         Self::HasOpenOrders,
@@ -79,6 +81,7 @@ impl ProblemCode {
             Self::VersionMismatch => "version_mismatch",
             Self::DriverAtCapacity => "driver_at_capacity",
             Self::DriverOffDuty => "driver_off_duty",
+            Self::OfferClosed => "offer_closed",
             Self::ExternalIdConflict => "external_id_conflict",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::HasOpenOrders => "has_open_orders",
@@ -177,6 +180,9 @@ impl Problem {
             Refusal::DriverOffDuty => {
                 (ProblemCode::DriverOffDuty, "the courier is not on duty".to_owned())
             }
+            Refusal::OfferClosed(state) => {
+                (ProblemCode::OfferClosed, format!("the offer is {state}"))
+            }
             Refusal::ProofRequired(kinds) => {
                 let kinds: Vec<_> = kinds.into_iter().map(Word::word).collect();
                 (ProblemCode::ProofRequired, format!("still required: {}", kinds.join(", ")))
@@ -202,7 +208,12 @@ impl Problem {
             }
         };
         let mut problem = Self::new(code, detail);
-        problem.standing = order.map(|order| {
+        // A courier who was asked for an order, and has it not, does not hear how it stands.
+        let known = order.filter(|order| {
+            let theirs = order.driver.is_some_and(|driver| driver.to_string() == by.id);
+            by.role != Role::Driver || theirs
+        });
+        problem.standing = known.map(|order| {
             let steps_only = by.role == Role::Customer;
             Standing {
                 status: (!steps_only).then_some(order.status),

@@ -15,6 +15,8 @@ impl Api {
         method: &str,
         mut data: Value,
     ) -> Option<Result<Value, Problem>> {
+        // One word, as every phone sends it every few seconds.
+        let method = if method == "locations" { "driver.locations" } else { method };
         let (noun, verb) = method.split_once('.')?;
         let idempotency_key = match take(&mut data, "idempotency_key") {
             Ok(key) => key,
@@ -30,6 +32,25 @@ impl Api {
         let asked = Asked { principal: principal.clone(), idempotency_key, if_match };
         Some(match (noun, verb) {
             ("order", "create") => self.create_order(&asked, data).await.map(|answer| answer.body),
+            ("order", "search") => match required(&mut data, "order") {
+                Ok(order) => {
+                    self.search_courier(&asked, &order, data).await.map(|answer| answer.body)
+                }
+                Err(problem) => Err(problem),
+            },
+            ("order", "stop_search") => match required(&mut data, "order") {
+                Ok(order) => self.stop_search(&asked, &order, data).await.map(|answer| answer.body),
+                Err(problem) => Err(problem),
+            },
+            ("offer", verb @ ("accept" | "decline")) => match required(&mut data, "offer") {
+                Ok(offer) => self.answer_offer(&asked, &offer, verb, data).await,
+                Err(problem) => Err(problem),
+            },
+            ("driver", "route") => match required(&mut data, "driver") {
+                Ok(driver) => self.set_route(&asked, &driver, data).await,
+                Err(problem) => Err(problem),
+            },
+            ("driver", "locations") => self.note_locations(principal, data).await,
             ("order", action) => match take(&mut data, "order") {
                 Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
                     // An action that is not there is a method that is not there.
@@ -134,9 +155,20 @@ fn nothing_else(data: &Value) -> Result<(), Problem> {
 }
 
 /// Whether nobody can ask for this, though the order machine may know it.
-pub fn is_unknown_action(action: &str) -> bool {
+fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
-    matches!(Action::find(action), Err(_) | Ok(Action::Search | Action::SearchFailed))
+    matches!(
+        Action::find(action),
+        Err(_)
+            | Ok(Action::Search
+                | Action::SearchFailed
+                | Action::NextRound
+                | Action::AcceptOffer
+                | Action::DeclineOffer
+                | Action::Route
+                | Action::Watch
+                | Action::Late)
+    )
 }
 
 /// What is answered where REST answers with no body.

@@ -241,6 +241,9 @@ async fn state(
         Scope::Driver(id) => {
             let driver = database.find_driver(tenant, id).await?.ok_or(Unread::Denied)?;
             put("driver", view::driver(&driver));
+            let asked = database.list_driver_offers(tenant, id, limit).await?;
+            let asked = asked.iter().map(|it| view::asked(&it.offer, &it.order, &it.store));
+            put("offers", asked.collect());
         }
         Scope::Order(_) | Scope::Tenant => {}
     }

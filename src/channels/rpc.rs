@@ -20,6 +20,7 @@ pub(super) const fn code(code: ProblemCode) -> ErrorCode {
         ProblemCode::VersionMismatch => problem::VERSION_MISMATCH,
         ProblemCode::DriverAtCapacity => problem::DRIVER_AT_CAPACITY,
         ProblemCode::DriverOffDuty => problem::DRIVER_OFF_DUTY,
+        ProblemCode::OfferClosed => problem::OFFER_CLOSED,
         ProblemCode::ExternalIdConflict => problem::EXTERNAL_ID_CONFLICT,
         ProblemCode::IdempotencyKeyReused => problem::IDEMPOTENCY_KEY_REUSED,
         ProblemCode::HasOpenOrders => problem::HAS_OPEN_ORDERS,

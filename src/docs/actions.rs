@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{at, reference, referred};
-use crate::api::{is_unknown_action, members};
+use crate::api::members;
 use crate::domain::{Action, Word as _};
 
 /// The members that every action takes.
@@ -18,13 +18,19 @@ pub(super) fn expand(document: &mut Value) {
     let mut bodies = Map::new();
     let mut added = Map::new();
     if let Some(paths) = document["paths"].as_object_mut() {
-        let all = paths.keys().find(|path| path.ends_with("/{action}")).cloned();
-        if let Some((path, template)) = all.and_then(|path| paths.remove_entry(&path)) {
-            let of_path = path.trim_end_matches("{action}");
-            for action in Action::ALL.iter().filter(|action| has_common_path(**action)) {
+        let actions = Action::ALL.iter().filter(|action| has_common_path(**action));
+        let actions: Vec<&str> = actions.map(|action| action.word()).collect();
+        for (last, words) in [("action", actions.as_slice()), ("answer", &["accept", "decline"])] {
+            let ending = format!("{{{last}}}");
+            let all = paths.keys().find(|path| path.ends_with(&ending)).cloned();
+            let Some((path, template)) = all.and_then(|path| paths.remove_entry(&path)) else {
+                continue;
+            };
+            let of_path = path.trim_end_matches(&ending);
+            for word in words {
                 let mut operations = template.clone();
-                rename(&mut operations["post"], *action);
-                added.insert(format!("{of_path}{action}"), operations);
+                rename(&mut operations["post"], last, word);
+                added.insert(format!("{of_path}{word}"), operations);
             }
         }
         paths.append(&mut added);
@@ -44,25 +50,29 @@ pub(super) fn expand(document: &mut Value) {
 
 /// Whether the action is asked for by the path that all share.
 fn has_common_path(action: Action) -> bool {
-    let own = matches!(action, Action::Update | Action::Prep | Action::Assign | Action::Unassign);
-    !own && !is_unknown_action(action.word())
+    let own = matches!(action, Action::Prep | Action::Assign | Action::Unassign);
+    !own && members(action).is_some()
 }
 
-fn rename(operation: &mut Value, action: Action) {
-    let word = action.word();
-    operation["operationId"] = format!("order.{word}").into();
-    operation["summary"] = format!("Moves the order on: `{word}`.").into();
+/// Makes the operation of all words that of one; `last` is the parameter that said which.
+fn rename(operation: &mut Value, last: &str, word: &str) {
+    let id = at(operation, "/operationId").as_str().unwrap_or_default();
+    operation["operationId"] = id.replace(&format!("{{{last}}}"), word).into();
+    let summary = at(operation, "/summary").as_str().unwrap_or_default().trim_end_matches('.');
+    operation["summary"] = format!("{summary}: `{word}`.").into();
     if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
-        parameters.retain(|parameter| at(parameter, "/name") != "action");
+        parameters.retain(|parameter| at(parameter, "/name") != last);
     }
 }
 
 /// The body that the operation's action takes, as a schema of its own.
 fn give_body(operation: &mut Value, whole: &Value, bodies: &mut Map<String, Value>) {
     let word = at(operation, "/operationId").as_str().and_then(|id| id.strip_prefix("order."));
-    let Some(Ok(action)) = word.map(Action::find) else { return };
-    let (taken, asks) = members(action);
-    let name = if taken.is_empty() { "PlainActionBody".to_owned() } else { body_name(action) };
+    let action = word.and_then(|word| Action::find(word).ok());
+    // What is no action of an order takes what all of them do.
+    let (taken, asks) = action.and_then(members).unwrap_or_default();
+    let named = action.filter(|_| !taken.is_empty()).map(body_name);
+    let name = named.unwrap_or_else(|| "PlainActionBody".to_owned());
     let mut properties = Map::new();
     for member in taken.iter().chain(DEVICE) {
         properties

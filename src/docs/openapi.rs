@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
 use super::{METHODS, actions, at, connections, problems, reference};
+use crate::api::ProblemCode;
 use crate::http;
 use crate::view::schema;
 
@@ -46,6 +47,8 @@ pub(super) fn document() -> Value {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         let bodies = schemas.iter_mut().filter(|(name, _)| name.ends_with("Body"));
         bodies.for_each(|(_name, schema)| bound_texts(schema));
+        schemas["Problem"]["properties"]["code"]["enum"] =
+            ProblemCode::ALL.iter().map(|code| code.word()).collect();
     }
     if let Some(paths) = document["paths"].as_object_mut() {
         connections::add(paths);
@@ -60,6 +63,7 @@ pub(super) fn document() -> Value {
 fn tags() -> Value {
     json!([
         {"name": "Orders"},
+        {"name": "Offers", "description": "Couriers are asked, and answer."},
         {"name": "Events", "description": "What happened: an order's, and the whole log."},
         {"name": "Stores"},
         {"name": "Couriers"},

@@ -1,7 +1,10 @@
 //! What a caller may ask of an order.
 
-use super::id::DriverId;
-use super::order::{Dropoff, Proof, ReasonCode, Window};
+use jiff::Timestamp;
+
+use super::id::{BatchId, DriverId, OfferId};
+use super::offer::Ask;
+use super::order::{Dropoff, Notice, Proof, ReasonCode, Window};
 use super::words::words;
 
 words! {
@@ -43,6 +46,12 @@ words! {
         Search "search",
         /// L4: no courier was found.
         SearchFailed "search_failed",
+        /// L1: nobody has accepted; ask others.
+        NextRound "next_round",
+        /// L2: I bring it, said by a courier who was asked.
+        AcceptOffer "accept_offer",
+        /// Not me, said by a courier who was asked.
+        DeclineOffer "decline_offer",
         /// L2, L3, L9: this courier.
         Assign "assign",
         /// L6: not this courier any more, said by others.
@@ -53,6 +62,16 @@ words! {
         AtStore "at_store",
         /// L8: the courier is at the door.
         AtDoor "at_door",
+        /// Its place in the courier's tour.
+        Route "route",
+        /// When it will be picked up and delivered.
+        Eta "eta",
+        /// Where the courier is, and what follows from that.
+        Watch "watch",
+        /// It is late.
+        Late "late",
+        /// A remark for those who work on it.
+        Note "note",
     }
 }
 
@@ -70,6 +89,19 @@ pub struct Patch {
     pub window: Option<Window>,
     /// Other data of the platform's own.
     pub meta: Option<serde_json::Value>,
+}
+
+/// When an order shall be picked up and delivered, by somebody's word; what is `None` stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Promise {
+    /// When the courier has it.
+    pub pickup: Option<Timestamp>,
+    /// When it is delivered.
+    pub dropoff: Option<Timestamp>,
+    /// The early end; some minutes before `dropoff` when absent.
+    pub lo: Option<Timestamp>,
+    /// The late end; some minutes after `dropoff` when absent.
+    pub hi: Option<Timestamp>,
 }
 
 /// What a caller asks of an order.
@@ -117,8 +149,17 @@ pub enum Command {
     },
     Redeliver,
     Update(Box<Patch>),
-    Search,
+    Search(Ask),
     SearchFailed,
+    /// Whom to ask comes in the facts.
+    NextRound,
+    /// The offer and the courier's row come in the facts.
+    AcceptOffer {
+        offer: OfferId,
+    },
+    DeclineOffer {
+        offer: OfferId,
+    },
     /// The courier's row comes in the facts.
     Assign {
         driver: DriverId,
@@ -131,6 +172,18 @@ pub enum Command {
     },
     AtStore,
     AtDoor,
+    /// `before` counts the stops before it.
+    Route {
+        batch: BatchId,
+        seq: i32,
+        before: i32,
+    },
+    Eta(Promise),
+    Watch,
+    Late(Notice),
+    Note {
+        text: String,
+    },
 }
 
 impl Command {
@@ -153,13 +206,21 @@ impl Command {
             Self::Returned { .. } => Action::Returned,
             Self::Redeliver => Action::Redeliver,
             Self::Update(_) => Action::Update,
-            Self::Search => Action::Search,
+            Self::Search(_) => Action::Search,
+            Self::NextRound => Action::NextRound,
+            Self::AcceptOffer { .. } => Action::AcceptOffer,
+            Self::DeclineOffer { .. } => Action::DeclineOffer,
             Self::SearchFailed => Action::SearchFailed,
             Self::Assign { .. } => Action::Assign,
             Self::Unassign { .. } => Action::Unassign,
             Self::Drop { .. } => Action::Drop,
             Self::AtStore => Action::AtStore,
             Self::AtDoor => Action::AtDoor,
+            Self::Route { .. } => Action::Route,
+            Self::Eta(_) => Action::Eta,
+            Self::Watch => Action::Watch,
+            Self::Late(_) => Action::Late,
+            Self::Note { .. } => Action::Note,
         }
     }
 }

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::actor::Actor;
 use super::id::{CredentialId, DriverId};
-use super::order::{Duty, Proof, Reason, Window};
+use super::offer::Offer;
+use super::order::{Duty, Notice, Proof, Reason, Window};
 use super::status::Status;
 
 /// One accepted fact about an order, and who brought it about.
@@ -111,6 +112,22 @@ pub enum Fact {
     },
     CourierAtStore,
     CourierAtDoor,
+    /// About to be at the store, or at the door.
+    CourierNear {
+        door: bool,
+    },
+    /// Data: the times as the order has them after it, and the stops before it.
+    Eta,
+    Late {
+        kind: Notice,
+        since: Timestamp,
+    },
+    Noted {
+        note: String,
+    },
+    /// About an offer of an order, without a version, as the next.
+    OfferSent(Box<Offer>),
+    OfferClosed(Box<Offer>),
     /// About a courier, not an order: `n` does not apply.
     DriverDuty {
         duty: Duty,
@@ -119,6 +136,8 @@ pub enum Fact {
     StorePaused {
         until: Option<Timestamp>,
     },
+    /// About a store: orders wait, and nobody there could see them.
+    StoreSilent,
     /// About a store, as all that follow about no order. It is there no longer.
     StoreDeleted,
     /// About a courier, who is there no longer, and on duty neither.
@@ -156,8 +175,15 @@ impl Fact {
             Self::CourierUnassigned { .. } => "courier.unassigned",
             Self::CourierAtStore => "courier.at_store",
             Self::CourierAtDoor => "courier.at_door",
+            Self::CourierNear { .. } => "courier.near",
+            Self::Eta => "order.eta",
+            Self::Late { .. } => "order.late",
+            Self::Noted { .. } => "order.noted",
+            Self::OfferSent(_) => "offer.sent",
+            Self::OfferClosed(_) => "offer.closed",
             Self::DriverDuty { .. } => "driver.duty",
             Self::StorePaused { .. } => "store.paused",
+            Self::StoreSilent => "store.silent",
             Self::StoreDeleted => "store.deleted",
             Self::DriverDeleted => "driver.deleted",
             Self::TokenRevoked { .. } => "token.revoked",

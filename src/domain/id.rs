@@ -55,6 +55,10 @@ kinds! {
     CredentialId CredentialKind "cr";
     /// A webhook: an endpoint that a tenant's events are posted to.
     WebhookId WebhookKind "wh";
+    /// An offer: one courier asked for one order.
+    OfferId OfferKind "of";
+    /// A batch: orders that one courier carries in one tour.
+    BatchId BatchKind "ba";
 }
 
 impl<K> Id<K> {

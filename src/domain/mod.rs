@@ -9,19 +9,26 @@ mod command;
 mod fact;
 mod id;
 mod machine;
+mod offer;
 mod order;
 mod refusal;
 mod status;
 mod words;
 
 pub use actor::{Actor, Role};
-pub use command::{Action, Command, Given, Patch};
+pub use command::{Action, Command, Given, Patch, Promise};
 pub use fact::{Event, Fact};
-pub use id::{BadId, CredentialId, DriverId, EventId, Id, OrderId, StoreId, TenantId, WebhookId};
-pub use machine::{Facts, Judgement, PIN_TRIES, Step, place, travel_time};
+pub use id::{
+    BadId, BatchId, CredentialId, DriverId, EventId, Id, OfferId, OrderId, StoreId, TenantId,
+    WebhookId,
+};
+pub use machine::{
+    Courier, Facts, Judgement, PIN_TRIES, Step, WATCH_EVERY, distance_m, place, travel_time,
+};
+pub use offer::{Ask, BROADCAST_MAX, Candidate, Offer, OfferMode, OfferRules, OfferState, Search};
 pub use order::{
-    Draft, Driver, Dropoff, Duty, Item, Order, Place, Proof, ProofKind, ProofRequired, Reason,
-    ReasonCode, Stamps, Store, TenantRules, Vehicle, Window,
+    Draft, Driver, Dropoff, Duty, EtaSource, Item, Notice, Order, Place, Proof, ProofKind,
+    ProofRequired, Reason, ReasonCode, Route, Stamps, Store, TenantRules, Vehicle, Window,
 };
 pub use refusal::Refusal;
 pub use status::{Fulfilment, Leg, Status, Undeliverable};

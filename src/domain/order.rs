@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::actor::{Actor, Role};
-use super::id::{DriverId, OrderId, StoreId, TenantId};
+use super::id::{BatchId, DriverId, OrderId, StoreId, TenantId};
+use super::offer::{OfferRules, Search};
 use super::status::{Fulfilment, Leg, Status, Undeliverable};
 use super::words::words;
 
@@ -175,6 +176,54 @@ pub struct Stamps {
     pub returned: Option<Timestamp>,
 }
 
+words! {
+    /// Who says when an order is picked up and delivered.
+    EtaSource "source" {
+        /// ordercast, from the courier's place.
+        Computed "computed",
+        /// The platform.
+        Platform "platform",
+        /// The courier.
+        Driver "driver",
+    }
+}
+
+words! {
+    /// What is told of an order once. The first four are what it can be late with.
+    Notice "kind" {
+        /// The store takes its time to answer.
+        Accept "accept",
+        /// It is not ready when it should be.
+        Prep "prep",
+        /// It has not left when it should have.
+        Pickup "pickup",
+        /// It is not there when it should be.
+        Delivery "delivery",
+        /// The courier is about to be at the store.
+        NearStore "near_store",
+        /// The courier is about to be at the door.
+        NearDoor "near_door",
+        /// It was looked whether anybody at the store could have seen it.
+        Silence "silence",
+    }
+}
+
+impl Notice {
+    /// What an order can be late with.
+    pub const LATE: &'static [Self] = &[Self::Accept, Self::Prep, Self::Pickup, Self::Delivery];
+}
+
+/// Where an order comes in its courier's tour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Route {
+    /// The tour; absent when nobody said in which order to go.
+    pub batch: Option<BatchId>,
+    /// Its place in the tour, from 1.
+    pub seq: Option<i32>,
+    /// How many stops come before it, as was told last.
+    pub before: i32,
+}
+
 /// What a platform asks for: an order before it is one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
@@ -268,6 +317,16 @@ pub struct Order {
     pub dropoff_eta_lo: Option<Timestamp>,
     /// The late end of the delivery estimate.
     pub dropoff_eta_hi: Option<Timestamp>,
+    /// Who said these; absent before anybody has.
+    pub eta_source: Option<EtaSource>,
+    /// When that was.
+    pub eta_at: Option<Timestamp>,
+    /// How its courier is searched for.
+    pub search: Search,
+    /// Where it comes in its courier's tour.
+    pub route: Route,
+    /// What has been told of it already.
+    pub told: Vec<Notice>,
     /// Why it ended badly, or is on its way back.
     pub reason: Option<Reason>,
     /// Who asked for the status it is in; tells a repeat from a conflict.
@@ -356,4 +415,6 @@ pub struct TenantRules {
     pub accept_window: std::time::Duration,
     /// The last status in which a customer may still cancel.
     pub customer_cancel_until: Status,
+    /// How couriers are searched for.
+    pub offers: OfferRules,
 }

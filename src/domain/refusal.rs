@@ -1,5 +1,6 @@
 //! The machine's "no": an answer, not an error.
 
+use super::offer::OfferState;
 use super::order::ProofKind;
 
 /// Why a command is not carried out. Nothing was written, except that a wrong PIN is counted.
@@ -11,6 +12,8 @@ pub enum Refusal {
     InvalidTransition,
     /// A cancellation after pick-up; the way out is return or fail.
     AlreadyPickedUp,
+    /// The offer cannot be answered any more; so it ended.
+    OfferClosed(OfferState),
     /// The caller saw another version than the order has.
     VersionMismatch,
     /// The courier has no room.

@@ -2,8 +2,12 @@
 
 use utoipa::OpenApi;
 
-use super::{events, health, orders, parties, webhooks};
+use super::{events, health, offers, orders, parties, webhooks};
 use crate::api::answers::{FieldAtFault, ProblemAnswer};
+use crate::view::schema::{
+    Action, CredentialId, DriverId, DriverOrMe, Leg, OfferId, OfferVerb, OrderId, Status, StoreId,
+    WebhookId,
+};
 
 /// What the handlers say of themselves. A route that is not listed here is found by the behaviour
 /// test `every_route_is_documented`.
@@ -15,11 +19,19 @@ use crate::api::answers::{FieldAtFault, ProblemAnswer};
         orders::get,
         orders::update,
         orders::prep,
+        orders::eta,
         orders::assign,
         orders::unassign,
         orders::act,
         events::of_order,
         events::of_tenant,
+        offers::search,
+        offers::stop,
+        offers::of_order,
+        offers::of_driver,
+        offers::answer,
+        offers::route,
+        offers::locations,
         parties::create_store,
         parties::list_stores,
         parties::put_store,
@@ -48,6 +60,21 @@ use crate::api::answers::{FieldAtFault, ProblemAnswer};
         health::healthz,
         health::readyz
     ),
-    components(schemas(ProblemAnswer, FieldAtFault))
+    // Also what only parameters refer to, which are not searched.
+    components(schemas(
+        ProblemAnswer,
+        FieldAtFault,
+        OrderId,
+        StoreId,
+        DriverId,
+        DriverOrMe,
+        OfferId,
+        OfferVerb,
+        CredentialId,
+        WebhookId,
+        Action,
+        Status,
+        Leg
+    ))
 )]
 pub struct Document;

@@ -7,6 +7,7 @@ mod document;
 mod events;
 mod extract;
 mod health;
+mod offers;
 mod orders;
 mod parameters;
 mod parties;
@@ -36,6 +37,8 @@ pub fn configure(services: &mut ServiceConfig) {
         )
         .service(web::resource("/v1/orders/{order}/events").route(web::get().to(events::of_order)))
         .service(web::resource("/v1/orders/{order}/prep").route(web::put().to(orders::prep)))
+        .service(web::resource("/v1/orders/{order}/eta").route(web::put().to(orders::eta)))
+        .configure(offers::configure)
         .service(
             web::resource("/v1/orders/{order}/driver")
                 .route(web::put().to(orders::assign))

@@ -8,12 +8,12 @@ use super::extract::{Asking, Caller, pairs};
 use super::parameters::{Conditions, OrdersQuery};
 use super::problem::{HttpProblem, OF_ORDERS, words};
 use crate::api::answers::OrdersPage;
-use crate::api::{ActionBody, Api, OrderAnswer, OrderBody, PatchBody, Problem, read_body};
+use crate::api::{ActionBody, Api, EtaBody, OrderAnswer, OrderBody, PatchBody, Problem, read_body};
 use crate::view::schema::{Action, Order, OrderId};
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
-fn respond(answer: &OrderAnswer) -> HttpResponse {
+pub(super) fn respond(answer: &OrderAnswer) -> HttpResponse {
     let mut response = if answer.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, format!("\"{}\"", answer.version)));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
@@ -93,6 +93,23 @@ pub(super) async fn prep(
     Ok(respond(&api.act(&asking.0, &path, "prep", read_body(&body)?).await?))
 }
 
+/// Says when the order is picked up and delivered.
+#[utoipa::path(
+    put, path = "/v1/orders/{order}/eta", operation_id = "order.eta", tag = "Orders",
+    params(("order" = OrderId, Path, description = "Which order."), Conditions),
+    request_body = Option<EtaBody>,
+    responses((status = 200, description = "The order.", body = Order, headers(("ETag" = String, description = "Its version.")))),
+    extensions(("x-problems" = json!(words(OF_ORDERS)))),
+)]
+pub(super) async fn eta(
+    api: web::Data<Api>,
+    asking: Asking,
+    path: Path<String>,
+    body: Bytes,
+) -> Answer {
+    Ok(respond(&api.act(&asking.0, &path, "eta", read_body(&body)?).await?))
+}
+
 /// Gives the order to a courier, or to another one.
 #[utoipa::path(
     put, path = "/v1/orders/{order}/driver", operation_id = "order.assign", tag = "Orders",
@@ -143,7 +160,7 @@ pub(super) async fn act(
 ) -> Answer {
     let (order, action) = path.into_inner();
     // These have a method and a path of their own.
-    if matches!(action.as_str(), "update" | "prep" | "assign" | "unassign") {
+    if matches!(action.as_str(), "update" | "prep" | "eta" | "assign" | "unassign") {
         return Err(Problem::not_found().into());
     }
     Ok(respond(&api.act(&asking.0, &order, &action, read_body(&body)?).await?))

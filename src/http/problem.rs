@@ -29,6 +29,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::VersionMismatch
         | ProblemCode::DriverAtCapacity
         | ProblemCode::DriverOffDuty
+        | ProblemCode::OfferClosed
         | ProblemCode::ExternalIdConflict
         | ProblemCode::IdempotencyKeyReused
         | ProblemCode::HasOpenOrders => StatusCode::CONFLICT,
@@ -51,6 +52,7 @@ pub(super) const OF_ORDERS: &[ProblemCode] = &[
     ProblemCode::VersionMismatch,
     ProblemCode::DriverAtCapacity,
     ProblemCode::DriverOffDuty,
+    ProblemCode::OfferClosed,
     ProblemCode::ExternalIdConflict,
     ProblemCode::IdempotencyKeyReused,
     ProblemCode::ProofRequired,

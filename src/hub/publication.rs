@@ -121,6 +121,11 @@ impl Publication {
     }
 
     fn encoded(&self, topic: Topic, seat: Seat, codec: Codec) -> Option<&Encoded> {
+        // Offers are between a courier and dispatchers: whoever has the order by now was asked
+        // on a channel of its own.
+        if seat == Seat::OrderDriver && self.event.kind.starts_with("offer.") {
+            return None;
+        }
         let seats = self.frames.get(codec as usize)?;
         let made = seats.get(self.seat_for(topic, seat) as usize)?;
         made.get_or_init(|| {

@@ -8,7 +8,6 @@
 //! written only under the lock of what it is of, and whoever claims timers waits for no lock.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -17,15 +16,19 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::change::{Change, Outcome, Target};
+use super::commit::write_and_commit;
 use super::judge::{Room, Writes, key_scope};
-use super::log::unsigned;
+use super::offers::offer_of;
+use super::pipeline::Step;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
-use super::timers::Subject;
 use super::{Error, statement};
 use crate::domain::{
-    Command, CredentialId, Driver, DriverId, Order, Status, Store, StoreId, TenantId, TenantRules,
-    Word as _,
+    Command, CredentialId, Driver, DriverId, OfferMode, OfferRules, Order, OrderId, Place, Status,
+    Store, StoreId, TenantId, TenantRules, Word as _,
 };
+
+/// That nobody at a store sees its orders is told no more often.
+const SILENCE_PAUSE: Duration = Duration::from_mins(10);
 
 /// How a batch failed.
 #[derive(Debug)]
@@ -71,6 +74,8 @@ pub(super) struct Committed {
     pub(super) last: Option<u64>,
     /// How long until the first of what it made due; absent when that is nothing.
     pub(super) due_in: Option<Duration>,
+    /// Couriers whose tours have lost a stop.
+    pub(super) tours: Vec<DriverId>,
 }
 
 /// Runs one batch in one transaction. No two changes may concern the same order, external id,
@@ -96,42 +101,19 @@ async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, Batc
         changes.iter().map(|change| room.judge(change, &mut writes)).collect();
     if writes.is_empty() {
         client.batch_execute("rollback").await?;
-        return Ok(Committed { outcomes, last: None, due_in: None });
+        return Ok(Committed { outcomes, last: None, due_in: None, tours: Vec::new() });
     }
     trace.event = writes.events.first().map(|event| event.id);
     // Boxed: it holds every step of the pipeline, and would be part of all that awaits it.
     match Box::pin(write_and_commit(client, &writes, room.now)).await {
-        Ok(last) => Ok(Committed { outcomes, last, due_in: writes.due_in(room.now) }),
+        Ok(last) => {
+            let due_in = writes.due_in(room.now);
+            let tours = writes.tours.into_iter().collect();
+            Ok(Committed { outcomes, last, due_in, tours })
+        }
         // The commit may have been carried out and only its answer lost.
         Err(error) if error.is_disconnect() => Err(BatchError::Unknown(trace, outcomes)),
         Err(error) => Err(error.into()),
-    }
-}
-
-type Parameters<'a> = Vec<&'a (dyn postgres_types::ToSql + Sync)>;
-
-/// One statement of a pipeline; one that no change needs is left out.
-struct Step(Option<tokio_postgres::Statement>);
-
-impl Step {
-    async fn prepare(
-        client: &Object,
-        wanted: bool,
-        statement: statement::Statement,
-    ) -> Result<Self, tokio_postgres::Error> {
-        Ok(Self(if wanted { Some(statement.prepare(client).await?) } else { None }))
-    }
-
-    /// Sends the statement when first polled, and waits for its rows.
-    async fn run(
-        &self,
-        client: &Object,
-        parameters: Parameters<'_>,
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        match &self.0 {
-            Some(statement) => client.query(statement, &parameters).await,
-            None => Ok(Vec::new()),
-        }
     }
 }
 
@@ -139,6 +121,7 @@ impl Step {
 async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Trace), BatchError> {
     let mut tenants = HashSet::new();
     let (mut orders, mut drivers, mut assigned) = (vec![], vec![], vec![]);
+    let (mut elapsing, mut answered, mut unseen) = (vec![], vec![], vec![]);
     let (mut placing, mut paused, mut ending) = (vec![], vec![], vec![]);
     let (mut revoked_tenants, mut revoked_ids) = (vec![], vec![]);
     let (mut placed_tenants, mut placed_ids) = (vec![], vec![]);
@@ -151,12 +134,25 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
                 placed_tenants.push(change.tenant.uuid());
                 placed_ids.push(draft.external_id.as_str());
             }
-            Target::Elapse { order } => orders.push(order.uuid()),
+            Target::Elapse { order, looked_up } => {
+                orders.push(order.uuid());
+                elapsing.push(order.uuid());
+                unseen.extend(looked_up.unseen_at.map(StoreId::uuid));
+            }
             Target::Order { id, command } => {
                 orders.push(id.uuid());
-                if let Command::Assign { driver } = command.as_ref() {
-                    assigned.push(driver.uuid());
+                match command.as_ref() {
+                    Command::Assign { driver } => assigned.push(driver.uuid()),
+                    Command::AcceptOffer { offer } | Command::DeclineOffer { offer } => {
+                        assigned.extend(change.by.id.parse().map(DriverId::uuid));
+                        answered.push(offer.uuid());
+                    }
+                    _ => {}
                 }
+            }
+            Target::Route { driver, orders: stops, .. } => {
+                assigned.push(driver.uuid());
+                orders.extend(stops.iter().map(|stop| stop.uuid()));
             }
             Target::Duty { driver, .. } | Target::DeleteDriver { driver } => {
                 drivers.push(driver.uuid());
@@ -202,6 +198,13 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         statement::READ_BATCH_DRIVERS,
     )
     .await?;
+    let read_offers =
+        Step::prepare(client, !orders.is_empty(), statement::READ_BATCH_OFFERS).await?;
+    let read_stops =
+        Step::prepare(client, !elapsing.is_empty(), statement::READ_BATCH_STOPS).await?;
+    let note_silent =
+        Step::prepare(client, !unseen.is_empty(), statement::NOTE_SILENT_STORES).await?;
+    let pause_s = SILENCE_PAUSE.as_secs_f64();
     let find_keys =
         Step::prepare(client, !key_texts.is_empty(), statement::FIND_IDEMPOTENCY_KEYS).await?;
 
@@ -212,6 +215,7 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         transaction,
         locked,
         _drivers,
+        silent_rows,
         _paused,
         _held,
         _ending,
@@ -221,11 +225,14 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         busy_rows,
         key_rows,
         revoked_rows,
+        offer_rows,
+        stop_rows,
     ) = futures::join!(
         client.batch_execute("begin"),
         client.query_one(&transaction, &[]),
         lock_orders.run(client, vec![&orders, &tenants]),
         lock_drivers.run(client, vec![&drivers, &tenants]),
+        note_silent.run(client, vec![&unseen, &tenants, &pause_s]),
         lock_stores.run(client, vec![&paused, &tenants]),
         hold_stores.run(client, vec![&placing, &tenants]),
         lock_ending.run(client, vec![&ending, &tenants]),
@@ -235,6 +242,8 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         find_busy.run(client, vec![&ending, &tenants]),
         find_keys.run(client, vec![&key_tenants, &key_scopes, &key_texts]),
         find_revoked.run(client, vec![&revoked_tenants, &revoked_ids]),
+        read_offers.run(client, vec![&orders, &answered, &tenants]),
+        read_stops.run(client, vec![&elapsing, &tenants]),
     );
     begun?;
     let transaction = transaction?;
@@ -249,6 +258,18 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         room.placed.insert((order.tenant, order.external_id.clone()), (order, hash));
     }
     room.add_parties(&store_rows?, &driver_rows?)?;
+    for row in offer_rows? {
+        let offer = offer_of(&row)?;
+        room.offers.entry(offer.order).or_default().push(offer);
+    }
+    for row in stop_rows? {
+        let stops: i64 = row.try_get("stops")?;
+        let order = OrderId::from_uuid(row.try_get("order_id")?);
+        room.stops.insert(order, i32::try_from(stops).unwrap_or(i32::MAX));
+    }
+    for row in silent_rows? {
+        room.silent.insert(StoreId::from_uuid(row.try_get("id")?));
+    }
     for row in busy_rows? {
         room.busy_stores.insert(StoreId::from_uuid(row.try_get("id")?));
     }
@@ -275,6 +296,17 @@ fn order_of(row: &Row) -> Result<Order, Error> {
     Ok(record.try_into()?)
 }
 
+fn offer_rules(row: &Row) -> Result<OfferRules, Error> {
+    let mode: Option<&str> = row.try_get("offer_mode")?;
+    let lead_s: i32 = row.try_get("search_lead_s")?;
+    Ok(OfferRules {
+        mode: mode.map(OfferMode::find).transpose()?,
+        offer_s: row.try_get("offer_s")?,
+        rounds: row.try_get("offer_rounds")?,
+        lead: Duration::from_secs(u64::from(lead_s.unsigned_abs())),
+    })
+}
+
 impl Room {
     fn add_parties(&mut self, stores: &[Row], drivers: &[Row]) -> Result<(), Error> {
         for row in stores {
@@ -284,6 +316,7 @@ impl Room {
             let rules = TenantRules {
                 accept_window: Duration::from_secs(u64::from(accept_s.unsigned_abs())),
                 customer_cancel_until: Status::find(row.try_get("customer_cancel_until")?)?,
+                offers: offer_rules(row)?,
             };
             if row.try_get("deleted")? {
                 self.deleted_stores.insert(store.id);
@@ -295,6 +328,11 @@ impl Room {
             let driver = Driver::try_from(record)?;
             if row.try_get("deleted")? {
                 self.deleted_drivers.insert(driver.id);
+            }
+            let place = row.try_get::<_, Option<f64>>("lat")?.zip(row.try_get("lng")?);
+            let seen_at: Option<Timestamp> = row.try_get("seen_at")?;
+            if let Some(((lat, lng), at)) = place.zip(seen_at) {
+                self.seen.insert(driver.id, (Place { lat, lng }, at));
             }
             self.drivers.insert(driver.id, (driver, row.try_get("active")?));
         }
@@ -329,147 +367,4 @@ impl Room {
         self.add_parties(&store_rows, &driver_rows)?;
         Ok(())
     }
-}
-
-/// Timers, as arrays of equal length.
-#[derive(Default)]
-struct TimerColumns {
-    kinds: Vec<&'static str>,
-    subjects: Vec<Uuid>,
-    tenants: Vec<Uuid>,
-    due_ats: Vec<Option<Timestamp>>,
-}
-
-impl TimerColumns {
-    fn of(timers: Vec<&(Subject, TenantId, Option<Timestamp>)>) -> Self {
-        let mut columns = Self::default();
-        for (subject, tenant, due_at) in timers {
-            columns.kinds.push(subject.kind());
-            columns.subjects.push(subject.uuid());
-            columns.tenants.push(tenant.uuid());
-            columns.due_ats.push(*due_at);
-        }
-        columns
-    }
-}
-
-/// The second round trip. The position of the last event, if there is one.
-async fn write_and_commit(
-    client: &Object,
-    writes: &Writes,
-    now: Timestamp,
-) -> Result<Option<u64>, Error> {
-    let insert =
-        Step::prepare(client, !writes.inserted.is_empty(), statement::INSERT_ORDERS).await?;
-    let update =
-        Step::prepare(client, !writes.updated.is_empty(), statement::UPDATE_ORDERS).await?;
-    let duty = Step::prepare(client, !writes.duties.is_empty(), statement::UPDATE_DUTY).await?;
-    let pause = Step::prepare(client, !writes.pauses.is_empty(), statement::UPDATE_PAUSE).await?;
-    let keys =
-        Step::prepare(client, !writes.keys.is_empty(), statement::INSERT_IDEMPOTENCY_KEYS).await?;
-    let revoke =
-        Step::prepare(client, !writes.revoked.is_empty(), statement::INSERT_REVOKED_TOKENS).await?;
-    let end_keys =
-        Step::prepare(client, !writes.revoked.is_empty(), statement::END_CREDENTIALS).await?;
-    let end_stores =
-        Step::prepare(client, !writes.ended_stores.is_empty(), statement::END_STORES).await?;
-    let end_drivers =
-        Step::prepare(client, !writes.ended_drivers.is_empty(), statement::END_DRIVERS).await?;
-    let (set, ended): (Vec<_>, Vec<_>) =
-        writes.timers.iter().partition(|(_subject, _tenant, due_at)| due_at.is_some());
-    let set_timers = Step::prepare(client, !set.is_empty(), statement::UPSERT_TIMERS).await?;
-    let end_timers = Step::prepare(client, !ended.is_empty(), statement::DELETE_TIMERS).await?;
-    let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
-
-    let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
-        writes.duties.iter().map(|(id, duty)| (id.uuid(), duty.word())).unzip();
-    let (pause_ids, pause_untils): (Vec<Uuid>, Vec<Option<Timestamp>>) =
-        writes.pauses.iter().map(|(id, until)| (id.uuid(), *until)).unzip();
-    let mut key_columns = (vec![], vec![], vec![], vec![], vec![]);
-    for (tenant, scope, key, record) in &writes.keys {
-        key_columns.0.push(tenant.uuid());
-        key_columns.1.push(scope.as_str());
-        key_columns.2.push(key.key.as_str());
-        key_columns.3.push(key.request_hash.as_slice());
-        key_columns.4.push(record);
-    }
-    let mut revoked_columns = (vec![], vec![], vec![]);
-    for (tenant, id, keep_until) in &writes.revoked {
-        revoked_columns.0.push(tenant.uuid());
-        revoked_columns.1.push(id.uuid());
-        revoked_columns.2.push(*keep_until);
-    }
-    let (tenants, ids, keep_untils) = revoked_columns;
-    let ended_stores: Vec<Uuid> = writes.ended_stores.iter().map(|id| id.uuid()).collect();
-    let ended_drivers: Vec<Uuid> = writes.ended_drivers.iter().map(|id| id.uuid()).collect();
-    let (set, ended) = (TimerColumns::of(set), TimerColumns::of(ended));
-    // A parameter that cannot be sent fails at once, before the commit below is sent: it must
-    // then not be. What the server refuses makes the commit a rollback by itself.
-    let unsent = AtomicBool::new(false);
-    let send = async |step: &Step, parameters: Parameters<'_>| {
-        let rows = step.run(client, parameters).await;
-        unsent.fetch_or(rows.is_err(), Ordering::Relaxed);
-        rows
-    };
-    let commit = async {
-        client
-            .batch_execute(if unsent.load(Ordering::Relaxed) { "rollback" } else { "commit" })
-            .await
-    };
-    let (
-        inserted,
-        updated,
-        on_duty,
-        drivers_ended,
-        paused,
-        stores_ended,
-        kept,
-        revoked,
-        keys_ended,
-        timers_set,
-        timers_ended,
-        appended,
-        committed,
-    ) = futures::join!(
-        send(&insert, vec![&writes.inserted, &writes.request_hashes, &now]),
-        send(&update, vec![&writes.updated, &writes.closed, &now]),
-        send(&duty, vec![&duty_ids, &duty_words]),
-        send(&end_drivers, vec![&ended_drivers, &now]),
-        send(&pause, vec![&pause_ids, &pause_untils]),
-        send(&end_stores, vec![&ended_stores, &now]),
-        send(
-            &keys,
-            vec![
-                &key_columns.0,
-                &key_columns.1,
-                &key_columns.2,
-                &key_columns.3,
-                &key_columns.4,
-                &now,
-            ]
-        ),
-        send(&revoke, vec![&tenants, &ids, &now, &keep_untils]),
-        send(&end_keys, vec![&tenants, &ids, &now]),
-        send(&set_timers, vec![&set.kinds, &set.subjects, &set.tenants, &set.due_ats]),
-        send(&end_timers, vec![&ended.kinds, &ended.subjects, &ended.tenants]),
-        send(&append, vec![&writes.events]),
-        commit,
-    );
-    // The first that failed made the server refuse those after it, and turned the commit into a
-    // rollback that reports success: so they are looked at in order, the commit last.
-    inserted?;
-    updated?;
-    on_duty?;
-    drivers_ended?;
-    paused?;
-    stores_ended?;
-    kept?;
-    revoked?;
-    keys_ended?;
-    timers_set?;
-    timers_ended?;
-    let appended = appended?;
-    committed?;
-    let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;
-    Ok(last.map(unsigned))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Actor, Command, CredentialId, Draft, Driver, DriverId, Duty, OrderId, Place, Refusal, Store,
-    StoreId, TenantId,
+    Actor, BatchId, Candidate, Command, CredentialId, Draft, Driver, DriverId, Duty, OrderId,
+    Place, Refusal, Store, StoreId, TenantId,
 };
 use crate::view::Sheet;
 
@@ -60,6 +60,17 @@ pub enum Target {
     Elapse {
         /// Which.
         order: OrderId,
+        /// What was looked up for it.
+        looked_up: LookedUp,
+    },
+    /// In which order a courier goes to its open orders: a tour, which is a batch.
+    Route {
+        /// Which courier.
+        driver: DriverId,
+        /// The tour's identifier, if it is a new one.
+        batch: BatchId,
+        /// Its stops, the first first, each once.
+        orders: Vec<OrderId>,
     },
     /// A courier's duty.
     Duty {
@@ -95,6 +106,17 @@ pub enum Target {
     },
 }
 
+/// What was looked up of an order before what is due of it is done.
+#[derive(Debug, Clone, Default)]
+pub struct LookedUp {
+    /// Who could be asked to bring it, the best first; `None` when nobody has looked.
+    pub candidates: Option<Vec<Candidate>>,
+    /// Whether it was looked who at the store can see it.
+    pub attended: bool,
+    /// Its store, if nobody there can.
+    pub unseen_at: Option<StoreId>,
+}
+
 /// What became of a change. All but `Refused` are durable when the caller hears of them.
 #[derive(Debug, Clone)]
 pub enum Outcome {
@@ -106,6 +128,8 @@ pub enum Outcome {
     Repeated(Box<Sheet>),
     /// It is not carried out; nothing was written. The order as it stands, if it was found.
     Refused(Refusal, Option<Box<Sheet>>),
+    /// The orders of a courier's tour after the change, the first stop first.
+    Routed(Vec<Sheet>),
     /// The courier's row after the change.
     Driver(Box<Driver>),
     /// The store's row after the change.

@@ -9,12 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::change::{Change, IdempotencyKey, Outcome, Target};
+use super::change::{Change, IdempotencyKey, LookedUp, Outcome, Target};
+use super::offers::OfferRecord;
 use super::record::{EventRecord, OrderRecord};
 use super::timers::Subject;
 use crate::domain::{
-    Command, CredentialId, Draft, Driver, DriverId, Duty, Event, EventId, Fact, Facts, Judgement,
-    Order, OrderId, Refusal, Step, Store, StoreId, TenantId, TenantRules, Word as _, place,
+    Actor, Command, Courier, CredentialId, Draft, Driver, DriverId, Duty, Event, EventId, Fact,
+    Facts, Judgement, Offer, OfferState, Order, OrderId, Place, Refusal, Step, Store, StoreId,
+    TenantId, TenantRules, WATCH_EVERY, Word as _, place,
 };
 use crate::view::{Sheet, fact_data};
 
@@ -26,6 +28,14 @@ pub(super) struct Room {
     pub(super) placed: HashMap<(TenantId, String), (Order, Vec<u8>)>,
     pub(super) stores: HashMap<StoreId, (Store, TenantRules)>,
     pub(super) drivers: HashMap<DriverId, (Driver, i64)>,
+    /// Where couriers were last heard of, and when.
+    pub(super) seen: HashMap<DriverId, (Place, Timestamp)>,
+    /// Offers that are pending, and those that are answered, by order.
+    pub(super) offers: HashMap<OrderId, Vec<Offer>>,
+    /// How many stops come before an order in its courier's tour.
+    pub(super) stops: HashMap<OrderId, i32>,
+    /// Stores where orders wait unseen, of which that was not told lately.
+    pub(super) silent: HashSet<StoreId>,
     /// Those among `stores` that were deleted: they are shown in their orders and nowhere else.
     pub(super) deleted_stores: HashSet<StoreId>,
     /// Those among `drivers` that were deleted.
@@ -51,6 +61,10 @@ pub(super) struct Writes {
     pub(super) revoked: Vec<(TenantId, CredentialId, Timestamp)>,
     /// When something is next due of these; `None` when nothing is any more.
     pub(super) timers: Vec<(Subject, TenantId, Option<Timestamp>)>,
+    /// Offers as they are after it.
+    pub(super) offers: Vec<OfferRecord>,
+    /// Couriers whose tours have lost a stop: the others are to be looked at.
+    pub(super) tours: HashSet<DriverId>,
     pub(super) ended_stores: Vec<StoreId>,
     pub(super) ended_drivers: Vec<DriverId>,
 }
@@ -76,7 +90,7 @@ pub(super) fn key_scope(change: &Change) -> String {
 }
 
 impl Room {
-    fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
+    pub(super) fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
         let (store, _rules) = self.stores.get(&order.store)?;
         let driver = order.driver.and_then(|id| self.drivers.get(&id));
         Some(Box::new(Sheet {
@@ -101,7 +115,12 @@ impl Room {
                 self.judge_place(change, draft, request_hash, writes)
             }
             Target::Order { id, command } => self.judge_order(change, *id, command, writes),
-            Target::Elapse { order } => self.judge_elapse(change, *order, writes),
+            Target::Elapse { order, looked_up } => {
+                self.judge_elapse(change, *order, looked_up, writes)
+            }
+            Target::Route { driver, batch, orders } => {
+                self.judge_route(change, *driver, *batch, orders, writes)
+            }
             Target::Duty { driver, duty } => self.judge_duty(change, *driver, *duty, writes),
             Target::Pause { store, until } => self.judge_pause(change, *store, *until, writes),
             Target::Revoke { token, keep } => self.judge_revoke(change, *token, *keep, writes),
@@ -131,23 +150,21 @@ impl Room {
             let detail = "no such store".to_owned();
             return Outcome::Refused(Refusal::Validation { field: "store", detail }, None);
         };
-        let facts = self.facts(change, store, *rules, None);
+        let facts = self.facts(change, store, *rules);
         match place(draft.clone(), &change.by, &facts) {
             Err(refusal) => Outcome::Refused(refusal, None),
-            Ok((mut order, events)) => {
+            Ok(Step { mut order, events, .. }) => {
                 let Some(mut sheet) = self.sheet(&order) else {
                     return Outcome::Refused(Refusal::NotFound, None);
                 };
                 writes.add_events(change, &sheet, &events, self.now);
                 // T4 by the system, where the store answers by itself.
-                for (settled, events) in order.settle(&facts) {
-                    order = settled;
+                for settled in order.settle(&facts) {
+                    order = settled.order;
                     sheet.order = order.clone();
-                    writes.add_events(change, &sheet, &events, self.now);
+                    writes.add_events(change, &sheet, &settled.events, self.now);
                 }
-                if order.due().is_some() {
-                    writes.set_timer(&order);
-                }
+                writes.set_timer(&order, self.now);
                 let record = OrderRecord::from(&order);
                 writes.add_key(change, &record);
                 writes.inserted.push(record);
@@ -173,16 +190,20 @@ impl Room {
         let Some((order, store, rules)) = parties else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
-        let driver = if let Command::Assign { driver } = command {
-            self.drivers.get(driver).filter(|(driver, _)| {
-                driver.tenant == change.tenant && !self.deleted_drivers.contains(&driver.id)
-            })
-        } else {
-            None
+        let named = match command {
+            Command::Assign { driver } => Some(*driver),
+            Command::AcceptOffer { .. } => change.by.id.parse().ok(),
+            _ => None,
         };
-        let facts =
-            self.facts(change, store, rules, driver.map(|(driver, active)| (driver, *active)));
-        let was_due = order.due();
+        let known = named.filter(|driver| !self.deleted_drivers.contains(driver));
+        let driver = known.and_then(|driver| self.courier(driver));
+        let facts = Facts {
+            driver: driver.filter(|courier| courier.driver.tenant == change.tenant),
+            courier: order.driver.and_then(|driver| self.courier(driver)),
+            offers: self.offers.get(&id).map_or(&[], Vec::as_slice),
+            ..self.facts(change, store, rules)
+        };
+        let was_due = (order.due(), order.is_watched());
         match order.judge(command, &change.by, &facts) {
             Judgement::Repeated => match self.sheet(order) {
                 Some(sheet) => Outcome::Repeated(sheet),
@@ -198,31 +219,38 @@ impl Room {
                 }
                 Outcome::Refused(refusal, self.sheet(&order))
             }
-            Judgement::Accepted { order, events } => {
+            Judgement::Accepted(step) => {
                 // T4 by the system, where the store answers by itself. Whatever else is due has
                 // its timer.
                 let settled = if matches!(command, Command::Release) {
-                    order.settle(&facts)
+                    step.order.settle(&facts)
                 } else {
                     Vec::new()
                 };
-                if let Command::Assign { driver } = command
-                    && let Some((_driver, active)) = self.drivers.get_mut(driver)
+                if let Some((_driver, active)) =
+                    named.and_then(|driver| self.drivers.get_mut(&driver))
                 {
                     *active += 1;
                 }
-                let steps = std::iter::once((*order, events)).chain(settled).collect();
-                let outcome = self.take_steps(change, steps, writes);
+                let steps = std::iter::once(*step).chain(settled).collect();
+                let outcome = self.take_steps(change, id, steps, writes);
                 // Only then: it is one more row to write, and most changes leave it as it is.
-                if let Some(order) = self.orders.get(&id).filter(|order| order.due() != was_due) {
-                    writes.set_timer(order);
+                let is_due = |order: &Order| (order.due(), order.is_watched());
+                if let Some(order) = self.orders.get(&id).filter(|order| is_due(order) != was_due) {
+                    writes.set_timer(order, self.now);
                 }
                 outcome
             }
         }
     }
 
-    fn judge_elapse(&mut self, change: &Change, id: OrderId, writes: &mut Writes) -> Outcome {
+    fn judge_elapse(
+        &mut self,
+        change: &Change,
+        id: OrderId,
+        looked_up: &LookedUp,
+        writes: &mut Writes,
+    ) -> Outcome {
         let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
         let parties = found.and_then(|order| {
             let (store, rules) = self.stores.get(&order.store)?;
@@ -233,38 +261,76 @@ impl Room {
             writes.timers.push((Subject::Order(id), change.tenant, None));
             return Outcome::Refused(Refusal::NotFound, None);
         };
-        let steps = order.settle(&self.facts(change, store, rules, None));
+        let facts = Facts {
+            courier: order.driver.and_then(|driver| self.courier(driver)),
+            offers: self.offers.get(&id).map_or(&[], Vec::as_slice),
+            stops_before: order.route.seq.map(|_| self.stops.get(&id).copied().unwrap_or_default()),
+            candidates: looked_up.candidates.as_deref(),
+            attended: looked_up.attended,
+            ..self.facts(change, store, rules)
+        };
+        let waited = order.status == crate::domain::Status::Placed;
+        let steps = order.settle(&facts);
+        let (store, repeated) = (order.store, self.sheet(order));
         let outcome = if !steps.is_empty() {
-            self.take_steps(change, steps, writes)
-        } else if let Some(sheet) = self.sheet(order) {
+            self.take_steps(change, id, steps, writes)
+        } else if let Some(sheet) = repeated {
             Outcome::Repeated(sheet)
         } else {
             Outcome::Refused(Refusal::NotFound, None)
         };
+        if waited && looked_up.unseen_at == Some(store) && self.silent.remove(&store) {
+            writes.add_event_about(change, self.now, &Fact::StoreSilent, Some(store), None);
+        }
         // In any case: whoever asks has put the timer off, by a lease.
         if let Some(order) = self.orders.get(&id) {
-            writes.set_timer(order);
+            writes.set_timer(order, self.now);
         }
         outcome
     }
 
-    /// An order went these steps, at least one; each of its events shows it as it was then.
-    fn take_steps(&mut self, change: &Change, steps: Vec<Step>, writes: &mut Writes) -> Outcome {
+    /// The order went these steps, at least one; each of its events shows it as it was then.
+    pub(super) fn take_steps(
+        &mut self,
+        change: &Change,
+        id: OrderId,
+        steps: Vec<Step>,
+        writes: &mut Writes,
+    ) -> Outcome {
+        let prior = self.orders.get(&id).filter(|order| order.route.seq.is_some());
+        let tour = prior.and_then(|order| order.driver);
         let mut last = None;
-        for (order, events) in steps {
+        for Step { order, events, offers } in steps {
             let Some(sheet) = self.sheet(&order) else {
                 return Outcome::Refused(Refusal::NotFound, None);
             };
             writes.add_events(change, &sheet, &events, self.now);
+            for offer in offers {
+                writes.add_offer(change, &sheet, &offer, self.now);
+                let offers = self.offers.entry(id).or_default();
+                match offers.iter_mut().find(|known| known.id == offer.id) {
+                    Some(known) => *known = offer,
+                    None => offers.push(offer),
+                }
+            }
             last = Some((order, sheet));
         }
         let Some((order, sheet)) = last else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
+        if order.status.is_terminal() || order.driver != tour {
+            writes.tours.extend(tour);
+        }
         let record = writes.add_update(&order);
         writes.add_key(change, &record);
         self.orders.insert(order.id, order);
         Outcome::Changed(sheet)
+    }
+
+    /// A courier as far as it was read.
+    pub(super) fn courier(&self, id: DriverId) -> Option<Courier<'_>> {
+        let (driver, active) = self.drivers.get(&id)?;
+        Some(Courier { driver, active: *active, seen: self.seen.get(&id).copied() })
     }
 
     fn judge_duty(
@@ -315,18 +381,23 @@ impl Room {
         Outcome::Store(Box::new(store.clone()))
     }
 
-    fn facts<'a>(
+    /// What is so for every change; the rest is looked up for some.
+    pub(super) fn facts<'a>(
         &self,
         change: &Change,
         store: &'a Store,
         rules: TenantRules,
-        driver: Option<(&'a Driver, i64)>,
     ) -> Facts<'a> {
         Facts {
             now: self.now,
             rules,
             store,
-            driver,
+            driver: None,
+            courier: None,
+            stops_before: None,
+            offers: &[],
+            candidates: None,
+            attended: false,
             occurred_at: change.occurred_at,
             if_match: change.if_match,
         }
@@ -398,8 +469,45 @@ impl Writes {
         record
     }
 
-    fn set_timer(&mut self, order: &Order) {
-        self.timers.push((Subject::Order(order.id), order.tenant, order.due()));
+    /// When the order is looked at next: when something is due of it, and while it has a courier
+    /// now and then.
+    pub(super) fn set_timer(&mut self, order: &Order, now: Timestamp) {
+        let watch = order.is_watched().then(|| now + WATCH_EVERY);
+        let due = [order.due(), watch].into_iter().flatten().min();
+        self.timers.push((Subject::Order(order.id), order.tenant, due));
+    }
+
+    /// An offer is made or has ended: the courier who is asked hears of it.
+    fn add_offer(&mut self, change: &Change, sheet: &Sheet, offer: &Offer, now: Timestamp) {
+        let order = &sheet.order;
+        let fact = match offer.state {
+            OfferState::Pending => Fact::OfferSent(Box::new(offer.clone())),
+            _ => Fact::OfferClosed(Box::new(offer.clone())),
+        };
+        let by = match offer.state {
+            OfferState::Accepted | OfferState::Declined => change.by.clone(),
+            _ => Actor::system(),
+        };
+        self.events.push(EventRecord {
+            id: EventId::new().uuid(),
+            tenant_id: order.tenant.uuid(),
+            store_id: Some(order.store.uuid()),
+            order_id: Some(order.id.uuid()),
+            driver_id: Some(offer.driver.uuid()),
+            prior_driver_id: None,
+            n: None,
+            kind: fact.kind().to_owned(),
+            actor_role: by.role.word().to_owned(),
+            actor_id: by.id,
+            was: Some(order.status.word().to_owned()),
+            status: Some(order.status.word().to_owned()),
+            occurred_at: now,
+            recorded_at: now,
+            data: fact_data(&fact, Some(sheet)),
+        });
+        let record = OfferRecord::of(offer, order.tenant);
+        self.offers.retain(|known| !known.is(offer));
+        self.offers.push(record);
     }
 
     fn add_key(&mut self, change: &Change, record: &OrderRecord) {

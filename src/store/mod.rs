@@ -8,21 +8,26 @@
 
 mod batch;
 mod change;
+mod commit;
 mod connect;
 mod ending;
 mod flight;
 mod judge;
 mod listen;
+mod locations;
 mod log;
 mod members;
 mod migrate;
+mod offers;
 mod orders;
 mod parties;
+mod pipeline;
 mod record;
 pub mod statement;
 mod sweep;
 mod tenants;
 mod timers;
+mod tour;
 mod webhooks;
 mod writer;
 
@@ -32,12 +37,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
-pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
+pub use change::{Change, IdempotencyKey, LookedUp, Outcome, Target, WriteError};
 pub use flight::{Crashed, Flights};
 pub use listen::{Listening, RevokedToken, Woken};
+pub use locations::Location;
 pub use log::{Missed, Scope};
 pub use members::{MemberRow, Seen};
 pub use migrate::{SchemaState, migrate, schema_state};
+pub use offers::{Asked, Candidates};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
 pub use sweep::run_sweep;

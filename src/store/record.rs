@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::webhooks::Webhook;
 use crate::domain::{
-    Actor, Driver, DriverId, Dropoff, Duty, EventId, Fulfilment, Item, Leg, Order, OrderId, Place,
-    ProofRequired, Reason, ReasonCode, Role, Stamps, Status, Store, StoreId, TenantId,
-    Undeliverable, UnknownWord, Vehicle, WebhookId, Window, Word as _,
+    Actor, BatchId, Driver, DriverId, Dropoff, Duty, EtaSource, EventId, Fulfilment, Item, Leg,
+    Notice, OfferMode, Order, OrderId, Place, ProofRequired, Reason, ReasonCode, Role, Route,
+    Search, Stamps, Status, Store, StoreId, TenantId, Undeliverable, UnknownWord, Vehicle,
+    WebhookId, Window, Word as _,
 };
 use crate::view::LogEvent;
 
@@ -156,6 +157,19 @@ pub(super) struct OrderRecord {
     status_by_role: String,
     status_by_id: String,
     meta: Value,
+    batch_id: Option<Uuid>,
+    stop_seq: Option<i32>,
+    stops_before: i32,
+    search_at: Option<Timestamp>,
+    search_since: Option<Timestamp>,
+    search_round: i32,
+    search_mode: Option<String>,
+    search_offer_s: i32,
+    search_until: Option<Timestamp>,
+    lost_by: Option<Uuid>,
+    eta_source: Option<String>,
+    eta_at: Option<Timestamp>,
+    told: Vec<String>,
 }
 
 impl From<&Order> for OrderRecord {
@@ -224,6 +238,19 @@ impl From<&Order> for OrderRecord {
             status_by_role: order.status_by.role.word().to_owned(),
             status_by_id: order.status_by.id.clone(),
             meta: order.meta.clone(),
+            batch_id: order.route.batch.map(BatchId::uuid),
+            stop_seq: order.route.seq,
+            stops_before: order.route.before,
+            search_at: order.search.at,
+            search_since: order.search.since,
+            search_round: order.search.round,
+            search_mode: order.search.mode.map(|mode| mode.word().to_owned()),
+            search_offer_s: order.search.offer_s,
+            search_until: order.search.until,
+            lost_by: order.search.lost_by.map(DriverId::uuid),
+            eta_source: order.eta_source.map(|source| source.word().to_owned()),
+            eta_at: order.eta_at,
+            told: order.told.iter().map(|notice| notice.word().to_owned()).collect(),
         }
     }
 }
@@ -304,6 +331,27 @@ impl TryFrom<OrderRecord> for Order {
             reason,
             status_by: Actor { role: Role::find(&record.status_by_role)?, id: record.status_by_id },
             meta: record.meta,
+            route: Route {
+                batch: record.batch_id.map(BatchId::from_uuid),
+                seq: record.stop_seq,
+                before: record.stops_before,
+            },
+            search: Search {
+                at: record.search_at,
+                since: record.search_since,
+                round: record.search_round,
+                mode: record.search_mode.as_deref().map(OfferMode::find).transpose()?,
+                offer_s: record.search_offer_s,
+                until: record.search_until,
+                lost_by: record.lost_by.map(DriverId::from_uuid),
+            },
+            eta_source: record.eta_source.as_deref().map(EtaSource::find).transpose()?,
+            eta_at: record.eta_at,
+            told: record
+                .told
+                .iter()
+                .map(|word| Notice::find(word))
+                .collect::<Result<Vec<_>, _>>()?,
         })
     }
 }

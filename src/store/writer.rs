@@ -133,15 +133,20 @@ fn gather(deferred: &mut VecDeque<Job>, queue: &mut Queue) -> Vec<Job> {
 
 fn exclusives(change: &Change) -> Vec<Exclusive> {
     let mut wants = Vec::with_capacity(2);
-    wants.push(match &change.target {
+    let first = match &change.target {
         Target::Place { draft, .. } => {
             Exclusive::External(change.tenant, draft.external_id.clone())
         }
-        Target::Order { id, .. } | Target::Elapse { order: id } => Exclusive::Order(*id),
+        Target::Order { id, .. } | Target::Elapse { order: id, .. } => Exclusive::Order(*id),
+        Target::Route { driver, orders, .. } => {
+            wants.extend(orders.iter().map(|order| Exclusive::Order(*order)));
+            Exclusive::Driver(*driver)
+        }
         Target::Duty { driver, .. } | Target::DeleteDriver { driver } => Exclusive::Driver(*driver),
         Target::Pause { store, .. } | Target::DeleteStore { store } => Exclusive::Store(*store),
         Target::Revoke { token, .. } => Exclusive::Token(change.tenant, *token),
-    });
+    };
+    wants.push(first);
     if let Some(key) = &change.idempotency {
         wants.push(Exclusive::Key(change.tenant, key_scope(change), key.key.clone()));
     }
@@ -216,6 +221,11 @@ async fn try_write(
             if let Some(wait) = committed.due_in {
                 database.alarm().set(Instant::now() + wait);
             }
+            if !committed.tours.is_empty() {
+                // Not in the transaction: other batches hold the timers of their own orders.
+                let database = database.clone();
+                tokio::spawn(async move { wake_tours(&database, &committed.tours).await });
+            }
             Ok(committed.outcomes)
         }
         Err(BatchError::Failed(error)) => Err(failed(error)),
@@ -223,6 +233,15 @@ async fn try_write(
             drop(client);
             resolve(database, &trace, outcomes).await
         }
+    }
+}
+
+/// Has the other stops of these tours looked at.
+async fn wake_tours(database: &Database, tours: &[DriverId]) {
+    match database.wake_tours(tours).await {
+        Ok(()) => database.alarm().set(Instant::now()),
+        // They are watched in any case.
+        Err(error) => tracing::debug!(%error, "stops of a tour are looked at later"),
     }
 }
 

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::offer::trim_offer;
 use super::order::{trim_order, trim_reason_fields};
 use super::{Audience, Moment, put, stamp};
 use crate::domain::{
-    Actor, DriverId, EventId, OrderId, Role, Status, StoreId, TenantId, Word as _,
+    Actor, DriverId, EventId, Notice, OrderId, Role, Status, StoreId, TenantId, Word as _,
 };
 
 /// One event as the log keeps it.
@@ -85,7 +86,7 @@ impl LogEvent {
 
     /// The same for one who looks back: an order that is over by now is shown as such.
     pub fn render_at(&self, audience: Audience, standing: Moment) -> Option<String> {
-        if !is_for(&self.kind, audience) {
+        if !is_for(&self.kind, audience) || !self.concerns(audience) {
             return None;
         }
         let inside = audience.is_inside();
@@ -101,13 +102,15 @@ impl LogEvent {
         };
         // The party of an event that is about no order; an order's are in its view.
         let alone = self.order.is_none();
+        // Whose offer it is says the offer; of the order it is about its area is enough.
+        let asked = audience == Audience::Driver && self.kind.starts_with("offer.");
         let envelope = Envelope {
             v: 1,
             id: self.id.to_string(),
             position: self.position,
             kind: &self.kind,
             tenant: inside.then(|| self.tenant.to_string()),
-            order: self.order.map(|order| order.to_string()),
+            order: self.order.filter(|_| !asked).map(|order| order.to_string()),
             store: self.store.filter(|_| alone || inside).map(|store| store.to_string()),
             driver: self.driver.filter(|_| alone || inside).map(|driver| driver.to_string()),
             n: self.n,
@@ -120,6 +123,23 @@ impl LogEvent {
         serde_json::to_string(&envelope).ok()
     }
 
+    /// Whether it is for those of the audience who hear this type, by what it says.
+    fn concerns(&self, audience: Audience) -> bool {
+        let says = |key: &str| self.data.get(key).and_then(Value::as_str);
+        match (self.kind.as_str(), audience) {
+            (_, Audience::Ops | Audience::Platform) => true,
+            ("order.late", Audience::Customer) => says("kind") == Some(Notice::Delivery.word()),
+            ("courier.near", Audience::Customer) => says("end") == Some("door"),
+            ("courier.near", Audience::Store) => says("end") == Some("store"),
+            // Remarks are between those who run it all and whoever made them.
+            ("order.noted", Audience::Store) => self.by.role == Role::Store,
+            ("order.noted", Audience::Driver) => {
+                self.driver.is_some_and(|driver| driver.to_string() == self.by.id)
+            }
+            _ => true,
+        }
+    }
+
     fn data_for(&self, audience: Audience, standing: Moment) -> Value {
         let Value::Object(full) = &self.data else { return Value::Object(Map::new()) };
         let mut data = full.clone();
@@ -127,6 +147,10 @@ impl LogEvent {
             "order.placed" => {
                 data.remove("place");
                 trim_order(&mut data, audience, standing);
+                return Value::Object(data);
+            }
+            "offer.sent" | "offer.closed" if audience == Audience::Driver => {
+                trim_offer(&mut data);
                 return Value::Object(data);
             }
             "order.updated" => return updated_for(&data, audience, standing),
@@ -163,8 +187,16 @@ impl LogEvent {
                 if self.kind == "courier.unassigned" {
                     data.clear();
                 }
-                for key in ["prep_min", "why", "proof_refs", "pickup_eta", "attempt", "release_at"]
-                {
+                for key in [
+                    "prep_min",
+                    "why",
+                    "proof_refs",
+                    "pickup_eta",
+                    "attempt",
+                    "release_at",
+                    "batch",
+                    "stop_seq",
+                ] {
                     data.remove(key);
                 }
             }
@@ -173,7 +205,9 @@ impl LogEvent {
                 if self.kind == "courier.unassigned" {
                     data.clear();
                 }
-                data.remove("proof_refs");
+                for key in ["proof_refs", "batch", "stop_seq", "stops_before"] {
+                    data.remove(key);
+                }
             }
             Audience::Driver => {
                 data.remove("why");
@@ -225,6 +259,7 @@ pub fn is_for(kind: &str, audience: Audience) -> bool {
                     | "courier.unassigned"
                     | "courier.at_store"
                     | "courier.at_door"
+                    | "courier.near"
             ) || (kind.starts_with("order.") && kind != "order.noted")
         }
         Audience::Store => {
@@ -232,6 +267,7 @@ pub fn is_for(kind: &str, audience: Audience) -> bool {
         }
         Audience::Driver => {
             kind.starts_with("driver.")
+                || kind.starts_with("offer.")
                 || kind.starts_with("order.")
                 || (kind.starts_with("courier.")
                     && !matches!(kind, "courier.searching" | "courier.search_failed"))

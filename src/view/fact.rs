@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::order::full_order;
+use super::offer::full_offer;
+use super::order::{full_order, put_route};
 use super::party::driver_in_order;
 use super::{Sheet, put, put_text, put_time, put_word};
 use crate::domain::{Fact, Proof, Reason, Word as _};
@@ -28,17 +29,20 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::Accepted { prep_min, ready_eta } => {
             put(&mut data, "prep_min", *prep_min);
             put_time(&mut data, "ready_eta", Some(*ready_eta));
+            put_etas(&mut data, sheet);
         }
         Fact::Rejected { reason }
         | Fact::Cancelled { reason }
         | Fact::CourierUnassigned { reason } => put_reason(&mut data, reason),
         Fact::Preparing { ready_eta } | Fact::Ready { ready_eta } | Fact::Unready { ready_eta } => {
             put_time(&mut data, "ready_eta", Some(*ready_eta));
+            put_etas(&mut data, sheet);
         }
         Fact::PrepChanged { prep_min, ready_eta, why } => {
             put(&mut data, "prep_min", *prep_min);
             put_time(&mut data, "ready_eta", Some(*ready_eta));
             put_text(&mut data, "why", why.as_ref());
+            put_etas(&mut data, sheet);
         }
         Fact::PickedUp { dropoff_eta, lo, hi, proofs } => {
             put_time(&mut data, "dropoff_eta", *dropoff_eta);
@@ -74,10 +78,38 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::CourierSearchFailed
         | Fact::CourierAtStore
         | Fact::CourierAtDoor
+        | Fact::StoreSilent
         | Fact::StoreDeleted
         | Fact::DriverDeleted => {}
         Fact::CourierAssigned { pickup_eta } | Fact::CourierChanged { pickup_eta } => {
             put_assignment(&mut data, *pickup_eta, sheet);
+        }
+        Fact::CourierNear { door } => {
+            put(&mut data, "end", if *door { "door" } else { "store" });
+        }
+        Fact::Eta => {
+            put_etas(&mut data, sheet);
+            if let Some(order) = sheet.map(|sheet| &sheet.order) {
+                put_route(&mut data, order);
+                if let Some(source) = order.eta_source {
+                    put_word(&mut data, "source", source);
+                }
+            }
+        }
+        Fact::Late { kind, since } => {
+            put_word(&mut data, "kind", *kind);
+            put_time(&mut data, "since", Some(*since));
+        }
+        Fact::Noted { note } => put(&mut data, "note", note.as_str()),
+        Fact::OfferSent(offer) => {
+            if let Some(sheet) = sheet {
+                data = full_offer(offer, &sheet.order, &sheet.store);
+            }
+        }
+        Fact::OfferClosed(offer) => {
+            put(&mut data, "offer", offer.id.to_string());
+            put(&mut data, "driver", offer.driver.to_string());
+            put_word(&mut data, "state", offer.state);
         }
         Fact::TokenRevoked { token } => put(&mut data, "token", token.to_string()),
         Fact::DriverDuty { duty } => put_word(&mut data, "duty", *duty),
@@ -104,7 +136,18 @@ fn put_assignment(
         put(data, "driver", Value::Object(driver_in_order(driver)));
     }
     put_time(data, "pickup_eta", pickup_eta);
+    put_etas(data, sheet);
     put_order(data, sheet);
+}
+
+/// When it is picked up and delivered, as the order has it after the event.
+fn put_etas(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
+    if let Some(order) = sheet.map(|sheet| &sheet.order) {
+        put_time(data, "pickup_eta", order.pickup_eta);
+        put_time(data, "dropoff_eta", order.dropoff_eta);
+        put_time(data, "lo", order.dropoff_eta_lo);
+        put_time(data, "hi", order.dropoff_eta_hi);
+    }
 }
 
 fn put_reason(data: &mut Map<String, Value>, reason: &Reason) {

@@ -10,12 +10,14 @@
 
 mod event;
 mod fact;
+mod offer;
 mod order;
 mod party;
 pub mod schema;
 
 pub use event::{LogEvent, is_for};
 pub use fact::fact_data;
+pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
 pub use party::{driver, store};
 

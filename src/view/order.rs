@@ -7,7 +7,7 @@ use super::{
     Audience, Sheet, area, first_name, first_name_and_initial, mask_phone, put, put_text, put_time,
     put_word,
 };
-use crate::domain::{Fulfilment, Leg, Order, ReasonCode, Status, Word as _};
+use crate::domain::{Fulfilment, Leg, Notice, Order, ReasonCode, Status, Word as _};
 
 /// The order for one audience.
 pub fn order(sheet: &Sheet, audience: Audience) -> Value {
@@ -73,6 +73,21 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
     put_time(&mut view, "dropoff_eta", order.dropoff_eta);
     put_time(&mut view, "dropoff_eta_lo", order.dropoff_eta_lo);
     put_time(&mut view, "dropoff_eta_hi", order.dropoff_eta_hi);
+    if let Some(source) = order.eta_source {
+        put_word(&mut view, "eta_source", source);
+    }
+    put_route(&mut view, order);
+    let late = Notice::LATE.iter().filter(|notice| order.told.contains(notice));
+    let late: Vec<&str> = late.map(|notice| notice.word()).collect();
+    if !late.is_empty() {
+        put(&mut view, "late", late);
+    }
+    if let Some(until) = order.search.until {
+        let mut search = Map::new();
+        put(&mut search, "round", order.search.round);
+        put_time(&mut search, "until", Some(until));
+        put(&mut view, "search", Value::Object(search));
+    }
     if let Some(reason) = &order.reason {
         let mut why = Map::new();
         put_word(&mut why, "code", reason.code);
@@ -82,6 +97,15 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
     }
     put(&mut view, "meta", order.meta.clone());
     view
+}
+
+/// Where the order comes in its courier's tour, if there is one.
+pub(super) fn put_route(view: &mut Map<String, Value>, order: &Order) {
+    if let Some((batch, seq)) = order.route.batch.zip(order.route.seq) {
+        put(view, "batch", batch.to_string());
+        put(view, "stop_seq", seq);
+        put(view, "stops_before", order.route.before);
+    }
 }
 
 fn stamps(order: &Order) -> Map<String, Value> {
@@ -194,6 +218,10 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
                 "pickup_eta",
                 "prep_min",
                 "stamps",
+                "batch",
+                "stop_seq",
+                "late",
+                "search",
             ] {
                 view.remove(key);
             }
@@ -211,7 +239,7 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
             trim_reason(view, None);
         }
         Audience::Store => {
-            for key in ["tenant", "meta"] {
+            for key in ["tenant", "meta", "batch", "stop_seq", "stops_before", "search"] {
                 view.remove(key);
             }
             within(view, "dropoff", |door| {
@@ -232,7 +260,7 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
             trim_reason(view, Some("store"));
         }
         Audience::Driver => {
-            for key in ["tenant", "meta", "driver"] {
+            for key in ["tenant", "meta", "driver", "search"] {
                 view.remove(key);
             }
             within(view, "dropoff", |door| {

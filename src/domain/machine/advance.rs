@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::{Actor, DriverId, Event, Fact, Leg, Order, Stamps, Status};
+use crate::domain::{Actor, DriverId, Event, Fact, Leg, Offer, OfferState, Order, Stamps, Status};
 
 use super::Facts;
 use super::estimate::{DEVICE_AHEAD, later};
@@ -17,15 +17,42 @@ pub(super) struct Advance<'a> {
     pub(super) facts: &'a Facts<'a>,
     was: Status,
     events: Vec<Event>,
+    /// Offers that were made or closed, as they are now.
+    offers: Vec<Offer>,
 }
 
 impl<'a> Advance<'a> {
     pub(super) fn begin(order: Order, by: &'a Actor, facts: &'a Facts<'a>) -> Self {
-        Self { was: order.status, order, by, facts, events: Vec::new() }
+        Self { was: order.status, order, by, facts, events: Vec::new(), offers: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> (Order, Vec<Event>) {
-        (self.order, self.events)
+    /// What came of it. Nobody is asked any more for an order that is not searched for.
+    pub(super) fn finish(mut self) -> super::Step {
+        if self.order.leg != Leg::Offering {
+            let state =
+                if self.order.leg.has_driver() { OfferState::Lost } else { OfferState::Withdrawn };
+            for offer in self.pending_offers() {
+                self.close_offer(offer, state);
+            }
+        }
+        super::Step { order: self.order, events: self.events, offers: self.offers }
+    }
+
+    /// The order's offers that nobody has answered.
+    pub(super) fn pending_offers(&self) -> Vec<Offer> {
+        let all = super::merged(self.facts.offers, &self.offers);
+        all.into_iter().filter(|offer| offer.state == OfferState::Pending).collect()
+    }
+
+    /// An offer is made.
+    pub(super) fn change_offer(&mut self, offer: Offer) {
+        self.offers.push(offer);
+    }
+
+    /// An offer ends so.
+    pub(super) fn close_offer(&mut self, offer: Offer, state: OfferState) {
+        let closed_at = Some(self.facts.now);
+        self.offers.push(Offer { state, closed_at, ..offer });
     }
 
     pub(super) const fn now(&self) -> Timestamp {

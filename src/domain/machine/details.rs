@@ -3,7 +3,7 @@
 use crate::domain::{Fact, Order, Patch, Refusal, Status};
 
 use super::advance::Advance;
-use super::{estimate, fields};
+use super::{estimate, eta, fields, leg};
 
 /// The preparation takes longer or shorter: minutes from now.
 pub(super) fn prep(
@@ -18,7 +18,21 @@ pub(super) fn prep(
     let ready_eta = estimate::ready_eta(&advance.order, prep_min, advance.facts);
     advance.order.prep_min = Some(prep_min);
     advance.order.ready_eta = Some(ready_eta);
+    eta::refresh(&mut advance.order, advance.facts);
+    if advance.order.search.at.is_some() {
+        leg::plan_search(&mut advance.order, advance.facts);
+    }
     advance.record(Fact::PrepChanged { prep_min, ready_eta, why: why.cloned() });
+    Ok(())
+}
+
+/// A remark, at any time.
+pub(super) fn note(advance: &mut Advance<'_>, text: &str) -> Result<(), Refusal> {
+    if text.trim().is_empty() {
+        return Err(fields::invalid("note", "must not be empty".to_owned()));
+    }
+    fields::short("note", text)?;
+    advance.record(Fact::Noted { note: text.to_owned() });
     Ok(())
 }
 
@@ -63,6 +77,9 @@ pub(super) fn update(advance: &mut Advance<'_>, patch: &Patch) -> Result<(), Ref
         let store = advance.facts.store;
         let order = &mut advance.order;
         order.release_at = order.window.map(|window| estimate::release_at(order, window, store));
+    }
+    if changes.dropoff && status != Status::Scheduled {
+        eta::refresh(&mut advance.order, advance.facts);
     }
     let Changes { note, dropoff, window, meta } = changes;
     advance.record(Fact::Updated { note, dropoff, window, meta });

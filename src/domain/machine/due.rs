@@ -1,19 +1,32 @@
 //! What happens to an order by itself: when the next of it is due, and what it comes to.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use crate::domain::{Actor, Command, Event, Order, ReasonCode, Status};
+use crate::domain::{Actor, Command, Leg, Notice, Order, ReasonCode, Status};
 
-use super::estimate::{earlier, minutes};
-use super::{Facts, Judgement};
+use super::estimate::{earlier, later, minutes};
+use super::{Facts, Judgement, Step, merged};
 
-/// The order after something happened to it, and the events of that.
-pub type Step = (Order, Vec<Event>);
+/// A placed order that nobody has answered so long may be one that nobody can see.
+const UNSEEN_AFTER: Duration = Duration::from_mins(1);
 
 impl Order {
     /// The next moment at which something happens to this order by itself; `None` while nothing
     /// will. It hangs on the order alone, so it moves only when the order changes.
     pub fn due(&self) -> Option<Timestamp> {
+        let late = self.next_late().map(|(at, _notice)| at);
+        [self.step_due(), self.search_due(), self.look_due(), late].into_iter().flatten().min()
+    }
+
+    /// Whether it is to be looked every [`super::WATCH_EVERY`] where its courier is.
+    pub const fn is_watched(&self) -> bool {
+        self.leg.has_driver()
+    }
+
+    /// When its status changes by itself.
+    fn step_due(&self) -> Option<Timestamp> {
         match self.status {
             Status::Scheduled => self.release_at,
             Status::Placed => self.accept_by,
@@ -30,6 +43,12 @@ impl Order {
         }
     }
 
+    /// When it is to be looked whether anybody at the store can see it.
+    fn look_due(&self) -> Option<Timestamp> {
+        let waits = self.status == Status::Placed && !self.told.contains(&Notice::Silence);
+        self.stamps.placed.filter(|_| waits).map(|at| later(at, UNSEEN_AFTER))
+    }
+
     /// When preparing has to begin for the order to be ready in time.
     pub(super) fn start_at(&self) -> Option<Timestamp> {
         let prep = minutes(self.prep_min.unwrap_or_default());
@@ -42,15 +61,39 @@ impl Order {
     /// Of things that were due long ago the first comes first, and what it leads to counts from
     /// now: a store whose order was released late has its whole time to answer.
     pub fn settle(&self, facts: &Facts<'_>) -> Vec<Step> {
-        // Nobody's device said when, and nobody insists on a version.
-        let facts = Facts { occurred_at: None, if_match: None, driver: None, ..*facts };
         let mut steps: Vec<Step> = Vec::new();
+        let mut offers = facts.offers.to_vec();
+        let mut watched = false;
         loop {
-            let order = steps.last().map_or(self, |(order, _)| order);
-            let Some(command) = order.overdue(&facts) else { return steps };
+            // Nobody's device said when, and nobody insists on a version.
+            let facts = Facts {
+                occurred_at: None,
+                if_match: None,
+                driver: None,
+                offers: &offers,
+                ..*facts
+            };
+            let order = steps.last().map_or(self, |step| &step.order);
+            if facts.attended && order.look_due().is_some_and(|at| at <= facts.now) {
+                let mut order = order.clone();
+                order.told.push(Notice::Silence);
+                steps.push(Step { order, events: Vec::new(), offers: Vec::new() });
+                continue;
+            }
+            let command = match order.overdue(&facts) {
+                Some(command) => command,
+                // Once, after all else: it looks at what is, and is never done.
+                None if order.is_watched() && !std::mem::replace(&mut watched, true) => {
+                    Command::Watch
+                }
+                None => return steps,
+            };
             match order.judge(&command, &Actor::system(), &facts) {
-                // Each step leads to a later status, so there are no more than a few.
-                Judgement::Accepted { order, events } => steps.push((*order, events)),
+                // Each step leads to a later status, or tells what is told once.
+                Judgement::Accepted(step) => {
+                    offers = merged(&offers, &step.offers);
+                    steps.push(*step);
+                }
                 Judgement::Repeated | Judgement::Refused(_) => return steps,
             }
         }
@@ -58,7 +101,14 @@ impl Order {
 
     /// What the system has to do now, if anything.
     fn overdue(&self, facts: &Facts<'_>) -> Option<Command> {
-        let is_due = self.due().is_some_and(|at| at <= facts.now);
+        self.overdue_step(facts).or_else(|| self.overdue_search(facts)).or_else(|| {
+            let (at, notice) = self.next_late()?;
+            (at <= facts.now).then_some(Command::Late(notice))
+        })
+    }
+
+    fn overdue_step(&self, facts: &Facts<'_>) -> Option<Command> {
+        let is_due = self.step_due().is_some_and(|at| at <= facts.now);
         match self.status {
             Status::Scheduled if is_due => Some(Command::Release),
             // Such a store's answer is known, so its tablet never rings.
@@ -82,6 +132,17 @@ impl Order {
             | Status::Returning
             | Status::Returned => None,
         }
+    }
+
+    /// What is due of a search, if it was looked who could be asked.
+    fn overdue_search(&self, facts: &Facts<'_>) -> Option<Command> {
+        self.search_due().filter(|at| *at <= facts.now)?;
+        let candidates = facts.candidates?.to_vec();
+        Some(match self.leg {
+            Leg::Offering if self.search.round < facts.rules.offers.rounds => Command::NextRound,
+            Leg::Offering => Command::SearchFailed,
+            _ => Command::Search(crate::domain::Ask { candidates, ..Default::default() }),
+        })
     }
 }
 

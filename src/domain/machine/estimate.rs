@@ -15,12 +15,7 @@ const EARTH_RADIUS: f64 = 6_371_008.8;
 const DETOUR: f64 = 1.35;
 /// Who will ride is not known before an assignment, and its vehicle not after; a scooter is the
 /// middle of the field.
-const ASSUMED_VEHICLE: &str = "scooter";
-/// From the kerb to the customer's hands.
-const HANDOVER: Duration = Duration::from_mins(2);
-/// Half the delivery window that a customer is shown ("18:20-18:30"): five minutes is what one
-/// more red light or a long staircase costs, and a narrower promise would often be broken.
-const SPREAD: Duration = Duration::from_mins(5);
+pub(super) const ASSUMED_VEHICLE: &str = "scooter";
 /// A scheduled order is placed this much before preparing must start, so that the store has
 /// time to answer.
 const RELEASE_MARGIN: Duration = Duration::from_mins(10);
@@ -44,8 +39,16 @@ pub fn travel_time(from: Place, to: Place, vehicle: &str) -> Duration {
     Duration::try_from_secs_f64(seconds.round()).unwrap_or_default()
 }
 
+/// Metres between two places as the crow flies, rounded.
+pub fn distance_m(from: Place, to: Place) -> i32 {
+    // Half the earth's girth fits by far; what is no place is no distance either.
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and NaN becomes 0")]
+    let metres = distance(from, to).round() as i32;
+    metres
+}
+
 /// Metres along the great circle, by the haversine formula.
-fn distance(from: Place, to: Place) -> f64 {
+pub(super) fn distance(from: Place, to: Place) -> f64 {
     let (from_lat, to_lat) = (from.lat.to_radians(), to.lat.to_radians());
     let half_lat = (to_lat - from_lat) / 2.0;
     let half_lng = (to.lng - from.lng).to_radians() / 2.0;
@@ -94,32 +97,6 @@ pub(super) fn ready_eta(order: &Order, prep_min: i32, facts: &Facts<'_>) -> Time
 /// When an order is ready that was called so too early.
 pub(super) fn ready_eta_after_undo(order: &Order, now: Timestamp) -> Timestamp {
     order.ready_eta.filter(|eta| *eta > now).unwrap_or_else(|| later(now, UNREADY))
-}
-
-/// When a courier who is on the way, we know not from where, has the order.
-pub(super) fn pickup_eta(order: &Order, now: Timestamp) -> Timestamp {
-    match (order.stamps.ready, order.ready_eta) {
-        (None, Some(eta)) => eta.max(now),
-        (Some(_), _) | (None, None) => now,
-    }
-}
-
-/// Sets when an order that leaves the store now is handed over.
-pub(super) fn set_dropoff_eta(order: &mut Order, facts: &Facts<'_>) {
-    let eta = order.dropoff.as_ref().map(|dropoff| {
-        let way = travel_time(facts.store.place, dropoff.place, ASSUMED_VEHICLE);
-        later(facts.now, way + HANDOVER)
-    });
-    order.dropoff_eta = eta;
-    order.dropoff_eta_lo = eta.map(|eta| earlier(eta, SPREAD).max(facts.now));
-    order.dropoff_eta_hi = eta.map(|eta| later(eta, SPREAD));
-}
-
-/// An order that is not on its way to the customer has no time of arrival there.
-pub(super) fn clear_dropoff_eta(order: &mut Order) {
-    order.dropoff_eta = None;
-    order.dropoff_eta_lo = None;
-    order.dropoff_eta_hi = None;
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The machine: judges one command against one order.
 //!
 //! `table` says who may do what from where, `status`, `leg` and `details` what follows,
-//! `guards` and `fields` what a body must bring, `estimate` when things should happen, `due` what
-//! happens by itself. A judgement reads the order and never alters it; the caller stores what
+//! `guards` and `fields` what a body must bring, `estimate` and `eta` when things should happen,
+//! `late` whether they do, `due` what happens by itself. A judgement reads the order and never alters it; the caller stores what
 //! comes back.
 //!
 //! Absent on purpose: a wrong PIN is refused but not counted here, because a refusal changes
@@ -13,8 +13,10 @@ mod advance;
 mod details;
 mod due;
 mod estimate;
+mod eta;
 mod fields;
 mod guards;
+mod late;
 mod leg;
 mod place;
 mod status;
@@ -25,13 +27,13 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 
 use advance::Advance;
-pub use due::Step;
-pub use estimate::travel_time;
+pub use estimate::{distance_m, travel_time};
+pub use eta::WATCH_EVERY;
 pub use place::place;
 
 use super::{
-    Action, Actor, Command, Driver, Event, Fulfilment, Leg, Order, Refusal, Role, Status, Store,
-    TenantRules, Word,
+    Action, Actor, Candidate, Command, Driver, Event, Fulfilment, Leg, Offer, OfferId, OfferState,
+    Order, Place, Refusal, Role, Route, Status, Store, TenantRules, Word,
 };
 
 /// Wrong PINs a customer's order takes before only a dispatcher can go on.
@@ -40,6 +42,17 @@ pub const PIN_TRIES: i32 = 5;
 /// A preparation time said again counts as said twice, not as a new promise, when it moves the
 /// estimate by less than this: taps and retries fall below it, a second thought does not.
 const SAME_PROMISE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A courier as far as the machine must know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Courier<'a> {
+    /// Who.
+    pub driver: &'a Driver,
+    /// How many orders it has that are not over; known of the one named by a command.
+    pub active: i64,
+    /// Where it was when it was last heard of, and when that was.
+    pub seen: Option<(Place, Timestamp)>,
+}
 
 /// What the machine has to know beside the order, gathered by the caller.
 #[derive(Debug, Clone, Copy)]
@@ -50,25 +63,54 @@ pub struct Facts<'a> {
     pub rules: TenantRules,
     /// The order's store.
     pub store: &'a Store,
-    /// The courier named by [`Command::Assign`] and how many active orders it has; absent when
-    /// the tenant has no such courier.
-    pub driver: Option<(&'a Driver, i64)>,
+    /// The courier named by [`Command::Assign`], or who accepts an offer; absent when the tenant
+    /// has no such courier.
+    pub driver: Option<Courier<'a>>,
+    /// The courier who has the order.
+    pub courier: Option<Courier<'a>>,
+    /// How many open orders come before this one in its courier's tour, if that was looked up.
+    pub stops_before: Option<i32>,
+    /// The order's offers that are pending, and the one that is answered.
+    pub offers: &'a [Offer],
+    /// Who could be asked now, the best first; `None` when nobody has looked.
+    pub candidates: Option<&'a [Candidate]>,
+    /// Whether it was looked that somebody at the store can see the order.
+    pub attended: bool,
     /// When it happened by the actor's device, if the device said so.
     pub occurred_at: Option<Timestamp>,
     /// The version that the caller has seen, if it insists on it.
     pub if_match: Option<i64>,
 }
 
+/// The order after something happened to it, and what happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The order after it.
+    pub order: Order,
+    /// What happened, in order of `n`. None when only what has no version changed: an offer, or
+    /// what is remembered.
+    pub events: Vec<Event>,
+    /// Offers that were made or closed, as they are after it, in the order in which that happened.
+    pub offers: Vec<Offer>,
+}
+
+/// Offers with the changes of some of them.
+fn merged(offers: &[Offer], changed: &[Offer]) -> Vec<Offer> {
+    let mut all = offers.to_vec();
+    for offer in changed {
+        match all.iter_mut().find(|known| known.id == offer.id) {
+            Some(known) => known.clone_from(offer),
+            None => all.push(offer.clone()),
+        }
+    }
+    all
+}
+
 /// The machine's answer to a command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Judgement {
     /// The command is carried out.
-    Accepted {
-        /// The order after it.
-        order: Box<Order>,
-        /// What happened, at least one event, in order of `n`.
-        events: Vec<Event>,
-    },
+    Accepted(Box<Step>),
     /// The command took effect before; the order stands as it was asked to.
     Repeated,
     /// The command is not carried out.
@@ -79,10 +121,7 @@ impl Order {
     /// Judges what `by` asks of this order.
     pub fn judge(&self, command: &Command, by: &Actor, facts: &Facts<'_>) -> Judgement {
         match self.decide(command, by, facts) {
-            Ok(Some(advance)) => {
-                let (order, events) = advance.finish();
-                Judgement::Accepted { order: Box::new(order), events }
-            }
+            Ok(Some(advance)) => Judgement::Accepted(Box::new(advance.finish())),
             Ok(None) => Judgement::Repeated,
             Err(refusal) => Judgement::Refused(refusal),
         }
@@ -104,7 +143,13 @@ impl Order {
         facts: &'a Facts<'a>,
     ) -> Result<Option<Advance<'a>>, Refusal> {
         let action = command.action();
-        if !self.concerns(by) {
+        let asked = match command {
+            Command::AcceptOffer { offer } | Command::DeclineOffer { offer } => {
+                asked(*offer, by, facts)
+            }
+            _ => None,
+        };
+        if !self.concerns(by) && asked.is_none() {
             return Err(Refusal::NotFound);
         }
         if !table::ever(action, by.role) {
@@ -117,7 +162,10 @@ impl Order {
             return Err(Refusal::VersionMismatch);
         }
         if !table::open(self, action, by.role) {
-            return Err(self.closed_to(action));
+            return Err(asked.map_or_else(
+                || self.closed_to(action),
+                |offer| Refusal::OfferClosed(offer.state),
+            ));
         }
         let mut advance = Advance::begin(self.clone(), by, facts);
         match command {
@@ -141,13 +189,28 @@ impl Order {
             Command::Returned { proofs } => status::returned(&mut advance, proofs)?,
             Command::Redeliver => status::redeliver(&mut advance),
             Command::Update(patch) => details::update(&mut advance, patch)?,
-            Command::Search => leg::search(&mut advance),
+            Command::Search(ask) => leg::search(&mut advance, ask)?,
+            Command::NextRound => leg::next_round(&mut advance)?,
+            Command::AcceptOffer { offer } => leg::accept_offer(&mut advance, *offer)?,
+            Command::DeclineOffer { offer } => leg::decline_offer(&mut advance, *offer)?,
             Command::SearchFailed => leg::search_failed(&mut advance),
             Command::Assign { driver } => leg::assign(&mut advance, *driver)?,
             Command::Unassign { reason } => leg::unassign(&mut advance, reason)?,
             Command::Drop { reason } => leg::drop_out(&mut advance, reason)?,
             Command::AtStore => leg::at_store(&mut advance),
             Command::AtDoor => leg::at_door(&mut advance),
+            Command::Route { batch, seq, before } => {
+                let route = Route { batch: Some(*batch), seq: Some(*seq), before: *before };
+                eta::route(&mut advance, route);
+            }
+            Command::Eta(promise) => eta::say(&mut advance, promise)?,
+            Command::Watch => {
+                if !eta::watch(&mut advance) {
+                    return Ok(None);
+                }
+            }
+            Command::Late(notice) => late::tell(&mut advance, *notice)?,
+            Command::Note { text } => details::note(&mut advance, text)?,
         }
         Ok(Some(advance))
     }
@@ -166,7 +229,8 @@ impl Order {
     ///
     /// A status repeats for the actor who asked for it. A courier's step repeats for that
     /// courier, an assignment for that courier whoever asks. A change of details repeats when
-    /// it would change nothing. A search, its end, and taking a courier off never repeat.
+    /// it would change nothing, an estimate when it would not be told. A search, its end, a
+    /// remark, and taking a courier off never repeat.
     fn repeats(&self, command: &Command, by: &Actor, facts: &Facts<'_>) -> bool {
         let asked_for = |status: Status| self.status == status && self.status_by == *by;
         let collection = self.fulfilment == Fulfilment::Collection;
@@ -198,10 +262,25 @@ impl Order {
             Command::Assign { driver } => self.leg.has_driver() && self.driver == Some(*driver),
             Command::AtStore => self.leg == Leg::AtStore,
             Command::AtDoor => self.leg == Leg::AtDoor,
-            Command::Search
+            Command::AcceptOffer { offer } => asked(*offer, by, facts).is_some_and(|offer| {
+                offer.state == OfferState::Accepted && self.driver == Some(offer.driver)
+            }),
+            Command::DeclineOffer { offer } => {
+                asked(*offer, by, facts).is_some_and(|offer| offer.state == OfferState::Declined)
+            }
+            Command::Route { batch, seq, before } => {
+                let route = Route { batch: Some(*batch), seq: Some(*seq), before: *before };
+                self.route == route
+            }
+            Command::Eta(promise) => eta::is_said(self, promise),
+            Command::Late(notice) => self.told.contains(notice),
+            Command::Search(_)
+            | Command::NextRound
             | Command::SearchFailed
             | Command::Unassign { .. }
-            | Command::Drop { .. } => false,
+            | Command::Drop { .. }
+            | Command::Watch
+            | Command::Note { .. } => false,
         }
     }
 
@@ -227,4 +306,10 @@ impl Order {
             Refusal::InvalidTransition
         }
     }
+}
+
+/// The offer, if this courier was asked.
+fn asked<'a>(offer: OfferId, by: &Actor, facts: &Facts<'a>) -> Option<&'a Offer> {
+    let mine = |it: &&Offer| it.id == offer && it.driver.to_string() == by.id;
+    facts.offers.iter().find(mine).filter(|_| by.role == Role::Driver)
 }

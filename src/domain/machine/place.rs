@@ -1,17 +1,17 @@
 //! T1 and T2: how a draft becomes an order.
 
 use crate::domain::{
-    Actor, Draft, Event, Fact, Fulfilment, Leg, Order, Refusal, Role, Stamps, Status,
+    Actor, Draft, Fact, Fulfilment, Leg, Order, Refusal, Role, Route, Search, Stamps, Status,
 };
 
 use super::advance::Advance;
-use super::{Facts, estimate, fields};
+use super::{Facts, Step, estimate, fields};
 
 /// Makes an order of what a platform asks for: placed now, or scheduled when its window is far
 /// enough away. The first event stands for the whole order.
 ///
 /// Whether the external id is free is the caller's to know.
-pub fn place(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Result<(Order, Vec<Event>), Refusal> {
+pub fn place(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Result<Step, Refusal> {
     if by.role != Role::Platform {
         return Err(Refusal::RoleNotAllowed);
     }
@@ -101,6 +101,11 @@ fn unplaced(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Order {
         dropoff_eta: None,
         dropoff_eta_lo: None,
         dropoff_eta_hi: None,
+        eta_source: None,
+        eta_at: None,
+        search: Search::default(),
+        route: Route::default(),
+        told: Vec::new(),
         reason: None,
         status_by: by.clone(),
         meta: draft.meta,

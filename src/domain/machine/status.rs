@@ -9,7 +9,7 @@ use crate::domain::{
 
 use super::advance::Advance;
 use super::estimate::{self, earlier, later, minutes};
-use super::{fields, guards, place};
+use super::{eta, fields, guards, leg, place};
 
 /// How long a courier waits at a door before "nobody answered" counts.
 const NO_ANSWER_WAIT: Duration = Duration::from_mins(5);
@@ -41,6 +41,8 @@ pub(super) fn accept(advance: &mut Advance<'_>, prep_min: Option<i32>) -> Done {
     let ready_eta = estimate::ready_eta(&advance.order, prep_min, advance.facts);
     advance.order.prep_min = Some(prep_min);
     advance.order.ready_eta = Some(ready_eta);
+    leg::plan_search(&mut advance.order, advance.facts);
+    expect(advance, Status::Accepted);
     advance.enter(Status::Accepted, Fact::Accepted { prep_min, ready_eta });
     if earlier(ready_eta, minutes(prep_min)) <= advance.now() {
         advance.enter_as_consequence(Status::Preparing, Fact::Preparing { ready_eta });
@@ -74,6 +76,8 @@ pub(super) fn start(advance: &mut Advance<'_>) -> Done {
 /// T7.
 pub(super) fn ready(advance: &mut Advance<'_>) {
     let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
+    advance.order.stamps.ready = Some(advance.now());
+    expect(advance, Status::Ready);
     advance.enter(Status::Ready, Fact::Ready { ready_eta });
 }
 
@@ -82,6 +86,10 @@ pub(super) fn unready(advance: &mut Advance<'_>) {
     let ready_eta = estimate::ready_eta_after_undo(&advance.order, advance.now());
     advance.order.ready_eta = Some(ready_eta);
     advance.order.stamps.ready = None;
+    if advance.order.search.at.is_some() {
+        leg::plan_search(&mut advance.order, advance.facts);
+    }
+    expect(advance, Status::Preparing);
     advance.enter(Status::Preparing, Fact::Unready { ready_eta });
 }
 
@@ -92,10 +100,10 @@ pub(super) fn pickup(advance: &mut Advance<'_>, proofs: &[Proof]) -> Done {
         let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
         advance.enter_as_consequence(Status::Ready, Fact::Ready { ready_eta });
     }
-    estimate::set_dropoff_eta(&mut advance.order, advance.facts);
     if advance.order.fulfilment == Fulfilment::Delivery {
         advance.order.leg = Leg::EnRoute;
     }
+    set_out(advance);
     let fact = Fact::PickedUp {
         dropoff_eta: advance.order.dropoff_eta,
         lo: advance.order.dropoff_eta_lo,
@@ -104,6 +112,22 @@ pub(super) fn pickup(advance: &mut Advance<'_>, proofs: &[Proof]) -> Done {
     };
     advance.enter(Status::PickedUp, fact);
     Ok(())
+}
+
+/// The times as they are expected of an order that comes to `status` now; its event tells them.
+fn expect(advance: &mut Advance<'_>, status: Status) {
+    let was = std::mem::replace(&mut advance.order.status, status);
+    eta::refresh(&mut advance.order, advance.facts);
+    advance.order.status = was;
+}
+
+/// The same for one that sets out to its door now.
+fn set_out(advance: &mut Advance<'_>) {
+    let was = std::mem::replace(&mut advance.order.status, Status::PickedUp);
+    let left = advance.order.stamps.picked_up.replace(advance.facts.now);
+    eta::set_out(&mut advance.order, advance.facts);
+    advance.order.stamps.picked_up = left;
+    advance.order.status = was;
 }
 
 /// T10.
@@ -159,7 +183,7 @@ pub(super) fn turn_back(advance: &mut Advance<'_>, given: &Given) -> Done {
     if has_courier {
         advance.order.leg = Leg::EnRoute;
     }
-    estimate::clear_dropoff_eta(&mut advance.order);
+    eta::clear_dropoff(&mut advance.order);
     advance.order.reason = Some(reason.clone());
     let attempt = advance.order.attempt;
     advance.enter(Status::Returning, Fact::Returning { reason, attempt });
@@ -181,7 +205,8 @@ pub(super) fn returned(advance: &mut Advance<'_>, proofs: &[Proof]) -> Done {
 
 /// T17. Where the courier turned is not known, so the estimate counts the whole way.
 pub(super) fn redeliver(advance: &mut Advance<'_>) {
-    estimate::set_dropoff_eta(&mut advance.order, advance.facts);
+    advance.order.told.retain(|notice| *notice != crate::domain::Notice::NearDoor);
+    set_out(advance);
     advance.order.attempt += 1;
     advance.order.reason = None;
     let (attempt, dropoff_eta) = (advance.order.attempt, advance.order.dropoff_eta);

@@ -44,6 +44,12 @@ const IN_STORE: &[Status] = &[Accepted, Preparing, Ready];
 /// A courier may be named, by a dispatcher who plans ahead as early as this.
 const ASSIGNABLE: &[Status] = &[Placed, Accepted, Preparing, Ready];
 const ALIVE: &[Status] = &[Scheduled, Placed, Accepted, Preparing, Ready, PickedUp, Returning];
+/// Where the end of everything is, too.
+const ANY: &[Status] = Status::ALL;
+/// It is promised to somebody.
+const PROMISED: &[Status] = &[Accepted, Preparing, Ready, PickedUp];
+/// A courier has it, or is coming for it.
+const HELD: &[Leg] = &[Leg::Assigned, Leg::AtStore, Leg::EnRoute, Leg::AtDoor];
 /// A courier is coming for it.
 const COMING: &[Leg] = &[Leg::Assigned, Leg::AtStore];
 /// A courier carries it.
@@ -91,6 +97,10 @@ static ROWS: &[Row] = &[
     row(Action::Update, ALIVE, &[Ops, Platform]),
     // L1
     row(Action::Search, IN_STORE, &[System, Ops, Platform]).courier(&[Leg::None]),
+    row(Action::NextRound, IN_STORE, &[System]).courier(&[Leg::Offering]),
+    // L2 by a courier who was asked
+    row(Action::AcceptOffer, IN_STORE, &[Driver]).courier(&[Leg::Offering]),
+    row(Action::DeclineOffer, IN_STORE, &[Driver]).courier(&[Leg::Offering]),
     // L2, L3
     row(Action::Assign, ASSIGNABLE, &[Ops, Platform]).courier(&[Leg::None, Leg::Offering]),
     // Another courier instead, before pick-up.
@@ -106,6 +116,12 @@ static ROWS: &[Row] = &[
     row(Action::AtDoor, &[PickedUp], &[Driver]).courier(&[Leg::EnRoute]),
     // L9, also on the way back
     row(Action::Assign, &[PickedUp, Returning], &[Ops]).courier(CARRIED),
+    // Where it comes in a tour, when it will be there, and what follows from where its courier is.
+    row(Action::Route, ALIVE, &[Driver, Ops, Platform]).courier(HELD),
+    row(Action::Eta, PROMISED, &[Driver, Platform]),
+    row(Action::Watch, ALIVE, &[System]).courier(HELD),
+    row(Action::Late, ALIVE, &[System]),
+    row(Action::Note, ANY, &[Role::Store, Driver, Ops, Platform]),
 ];
 
 /// Whether the role does this at all, to some order.

@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{
-    Courier, CredentialId, DriverId, Dropoff, Duty, EventId, Meta, Order, OrderId, Place, Proof,
-    ProofKind, ReasonCode, Role, Status, StoreId, TenantId, Time, Window,
+use super::data::{
+    CourierData, DutyData, EtaData, LateData, NearData, NotedData, PausedData, PickedUpData, PlainData,
+    PrepData, ProofsData, ReadyData, ReasonData, RedeliveryData, RevokedData, ScheduledData,
+    SearchingData, UnassignedData, UpdatedData,
 };
+use super::{DriverId, EventId, OfferData, Order, OrderId, Role, StoreId, TenantId, Time};
 
 /// What happened, as it is published, recovered and read from the log.
 #[derive(ToSchema)]
@@ -138,230 +140,25 @@ kinds! {
     "order.returned" ProofsData;
     "order.redelivery" RedeliveryData;
     "order.updated" UpdatedData;
+    "order.eta" EtaData;
+    "order.late" LateData;
+    "order.noted" NotedData;
+    "offer.sent" OfferData;
+    "offer.closed" OfferData;
     "courier.searching" SearchingData;
     "courier.search_failed" PlainData;
     "courier.assigned" CourierData;
     "courier.changed" CourierData;
     "courier.unassigned" UnassignedData;
+    "courier.near" NearData;
     "courier.at_store" PlainData;
     "courier.at_door" PlainData;
     "driver.duty" DutyData;
     "driver.deleted" PlainData;
     "store.paused" PausedData;
+    "store.silent" PlainData;
     "store.deleted" PlainData;
     "token.revoked" RevokedData;
-}
-
-/// Nothing, or where it happened.
-#[derive(ToSchema)]
-pub struct PlainData {
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// The order is to be placed later.
-#[derive(ToSchema)]
-pub struct ScheduledData {
-    /// When the customer wants it.
-    pub window: Window,
-    /// When it will be placed; not for customers.
-    #[schema(required = false)]
-    pub release_at: Time,
-    /// The order.
-    pub order: Order,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// A promise of the store.
-#[derive(ToSchema)]
-pub struct PrepData {
-    /// Minutes of preparation; not for customers.
-    #[schema(required = false)]
-    pub prep_min: i32,
-    /// When it is expected to be ready.
-    pub ready_eta: Time,
-    /// Why it takes longer or shorter; for the store, dispatchers and the platform.
-    #[schema(required = false)]
-    pub why: String,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// When it is ready.
-#[derive(ToSchema)]
-pub struct ReadyData {
-    /// When it is expected to be ready, or was.
-    pub ready_eta: Time,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// Why. Some codes are `other` to those outside.
-#[derive(ToSchema)]
-pub struct ReasonData {
-    /// The code.
-    pub code: ReasonCode,
-    /// Who said so.
-    pub by: Role,
-    /// In words; for dispatchers, the platform and who wrote it.
-    #[schema(required = false)]
-    pub note: String,
-    /// Which attempt at delivering this was; not for customers.
-    #[schema(required = false)]
-    pub attempt: i32,
-    /// Where the order stood before; not for customers.
-    #[schema(required = false)]
-    pub was: Status,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// It is on the way.
-#[derive(ToSchema)]
-pub struct PickedUpData {
-    /// When it is expected at the door.
-    #[schema(required = false)]
-    pub dropoff_eta: Time,
-    /// Not before.
-    #[schema(required = false)]
-    pub lo: Time,
-    /// Not after.
-    #[schema(required = false)]
-    pub hi: Time,
-    /// What proved it.
-    #[schema(required = false)]
-    pub proofs: Vec<ProofKind>,
-    /// The proofs themselves; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub proof_refs: Vec<Proof>,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// It was handed over.
-#[derive(ToSchema)]
-pub struct ProofsData {
-    /// Which attempt at delivering this was; not for customers.
-    #[schema(required = false)]
-    pub attempt: i32,
-    /// What proved it.
-    #[schema(required = false)]
-    pub proofs: Vec<ProofKind>,
-    /// The proofs themselves; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub proof_refs: Vec<Proof>,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// It is on the way again.
-#[derive(ToSchema)]
-pub struct RedeliveryData {
-    /// Which attempt this is; not for customers.
-    #[schema(required = false)]
-    pub attempt: i32,
-    /// When it is expected at the door.
-    #[schema(required = false)]
-    pub dropoff_eta: Time,
-    /// Not before.
-    #[schema(required = false)]
-    pub lo: Time,
-    /// Not after.
-    #[schema(required = false)]
-    pub hi: Time,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// What changed, as the order has it now; null for what was taken away.
-#[derive(ToSchema)]
-pub struct UpdatedData {
-    /// The wish to the store.
-    pub note: Option<String>,
-    /// Where and to whom it goes.
-    #[schema(required = false)]
-    pub dropoff: Dropoff,
-    /// When the customer wants it.
-    #[schema(required = false)]
-    pub window: Window,
-    /// Data of the platform's own.
-    #[schema(required = false)]
-    pub meta: Meta,
-}
-
-/// Couriers are asked.
-#[derive(ToSchema)]
-pub struct SearchingData {
-    /// Which round this is.
-    pub round: i32,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// A courier has the order now. One who has just lost it is told no more than that.
-#[derive(ToSchema)]
-pub struct CourierData {
-    /// Who; not for the courier itself.
-    #[schema(required = false)]
-    pub driver: Courier,
-    /// When it is expected at the store; not for customers.
-    #[schema(required = false)]
-    pub pickup_eta: Time,
-    /// The order; for the courier.
-    #[schema(required = false)]
-    pub order: Order,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// Why the courier does not have it any more; not for stores and customers.
-#[derive(ToSchema)]
-pub struct UnassignedData {
-    /// The code.
-    #[schema(required = false)]
-    pub code: ReasonCode,
-    /// Who said so.
-    #[schema(required = false)]
-    pub by: Role,
-    /// In words; for dispatchers, the platform and who wrote it.
-    #[schema(required = false)]
-    pub note: String,
-    /// Where the actor's device was; for dispatchers and the platform.
-    #[schema(required = false)]
-    pub place: Place,
-}
-
-/// Whether a courier takes orders.
-#[derive(ToSchema)]
-pub struct DutyData {
-    /// It does, does not, or not now.
-    pub duty: Duty,
-}
-
-/// Whether a store takes orders.
-#[derive(ToSchema)]
-pub struct PausedData {
-    /// Not until then; null when it is open again.
-    #[schema(required)]
-    pub until: Option<Time>,
-}
-
-/// Who is let in no more.
-#[derive(ToSchema)]
-pub struct RevokedData {
-    /// The token or API key.
-    pub token: CredentialId,
 }
 
 #[cfg(test)]

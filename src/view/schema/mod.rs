@@ -5,13 +5,16 @@
 //! for its audience; a schema says what any audience may find, so a member that one of them is
 //! not shown is optional. The behaviour tests hold every answer and every frame against them.
 
+pub mod data;
 pub mod event;
+pub mod offer;
 pub mod order;
 pub mod party;
 pub mod snapshot;
 
 pub use event::{Event, EventSchema, events};
-pub use order::{Dropoff, Item, Order, Reason, Required, Stamps, Step, Window};
+pub use offer::{Offer, OfferData};
+pub use order::{Dropoff, Item, Order, Reason, Required, Search, Stamps, Step, Window};
 pub use party::{Courier, Driver, Store, StoreOfOrder, Vehicle};
 pub use snapshot::{DriverSnapshot, OrderSnapshot, OrdersSnapshot, StoreSnapshot};
 
@@ -53,6 +56,20 @@ texts! {
     DriverId = id::<domain::DriverId>("dr");
     /// A courier, or `me` for the one who asks.
     DriverOrMe = text().pattern(Some("^(me|dr_[0-7][0-9a-hjkmnp-tv-z]{25})$"));
+    /// An offer.
+    OfferId = id::<domain::OfferId>("of");
+    /// A courier's tour.
+    BatchId = id::<domain::BatchId>("ba");
+    /// A courier's answer to an offer.
+    OfferVerb = text().enum_values(Some(["accept", "decline"]));
+    /// How couriers are asked.
+    OfferMode = words::<domain::OfferMode>();
+    /// What became of an offer.
+    OfferState = words::<domain::OfferState>();
+    /// By whose word times are expected.
+    EtaSource = words::<domain::EtaSource>();
+    /// What is late.
+    Late = text().enum_values(Some(domain::Notice::LATE.iter().map(|late| late.word())));
     /// An event.
     EventId = id::<domain::EventId>("ev");
     /// A token or API key.

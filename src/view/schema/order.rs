@@ -3,7 +3,7 @@
 use utoipa::ToSchema;
 
 use super::{
-    Courier, Fulfilment, Leg, Meta, OrderId, ReasonCode, Role, Status, StoreOfOrder, TenantId,
+    BatchId, Courier, EtaSource, Fulfilment, Late, Leg, Meta, OrderId, ReasonCode, Role, Status, StoreOfOrder, TenantId,
     Time, Undeliverable,
 };
 
@@ -89,12 +89,39 @@ pub struct Order {
     /// Not after.
     #[schema(required = false)]
     pub dropoff_eta_hi: Time,
+    /// By whose word.
+    #[schema(required = false)]
+    pub eta_source: EtaSource,
+    /// The tour of its courier that it is part of; not for stores and customers.
+    #[schema(required = false)]
+    pub batch: BatchId,
+    /// Where in that tour it comes; not for stores and customers.
+    #[schema(required = false)]
+    pub stop_seq: i32,
+    /// Stops of the tour before it; not for stores.
+    #[schema(required = false)]
+    pub stops_before: i32,
+    /// What is late, and was told; not for customers.
+    #[schema(required = false)]
+    pub late: Vec<Late>,
+    /// The search for a courier that is going on; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub search: Search,
     /// Why it ended, or goes back.
     #[schema(required = false)]
     pub reason: Reason,
     /// Data of the platform's own; for dispatchers and the platform.
     #[schema(required = false)]
     pub meta: Meta,
+}
+
+/// A search for a courier.
+#[derive(ToSchema)]
+pub struct Search {
+    /// Which round it is in.
+    pub round: i32,
+    /// Until when those who were asked may answer.
+    pub until: Time,
 }
 
 /// Where and to whom an order goes, as much of it as the caller needs.

@@ -2,7 +2,7 @@
 
 use utoipa::ToSchema;
 
-use super::{Driver, Order, Store, Time};
+use super::{Driver, OfferData, Order, Store, Time};
 
 /// The state of an order's channel.
 #[derive(ToSchema)]
@@ -37,6 +37,8 @@ pub struct DriverSnapshot {
     pub truncated: bool,
     /// The courier.
     pub driver: Driver,
+    /// What it is asked now.
+    pub offers: Vec<OfferData>,
 }
 
 /// The state of a tenant's channel.

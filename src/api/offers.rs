@@ -1,0 +1,222 @@
+//! Couriers are searched for, answer, and are sent on tours.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::body::{ActionBody, parse, word};
+use super::orders::{id, order_id, refused};
+use super::{Api, Asked, OrderAnswer, Problem, ProblemCode, audience, only};
+use crate::auth::Principal;
+use crate::domain::{Ask, BatchId, Command, DriverId, OfferId, OfferMode, OrderId, Role};
+use crate::store::{Change, Outcome, Target};
+use crate::view;
+
+/// Couriers that may be named at once.
+const DRIVERS_MAX: usize = 20;
+/// Stops of a tour: as many as a courier may carry.
+const STOPS_MAX: usize = 50;
+/// Offers of an order, or of a courier, that are shown.
+const SHOWN: u32 = 200;
+
+/// How to search for a courier.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SearchBody {
+    /// One after the other, or all at once; as the tenant has it if nothing is said.
+    #[schema(value_type = Option<view::schema::OfferMode>)]
+    mode: Option<String>,
+    /// Seconds that a courier has to answer; as the tenant has it if nothing is said.
+    #[schema(minimum = 15, maximum = 120)]
+    offer_s: Option<i32>,
+    /// Whom to ask; the nearest who have room if nothing is said.
+    #[schema(value_type = Option<Vec<view::schema::DriverId>>, min_items = 1, max_items = 20)]
+    drivers: Option<Vec<String>>,
+}
+
+/// Nothing is to be said.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NothingBody {}
+
+/// In which order a courier goes to its open orders.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteBody {
+    /// The first first, each once.
+    #[schema(value_type = Vec<view::schema::OrderId>, max_items = 50)]
+    orders: Vec<String>,
+}
+
+impl Api {
+    /// Asks couriers to bring an order: those who are named, or the nearest who have room.
+    pub async fn search_courier(
+        &self,
+        asked: &Asked,
+        order: &str,
+        body: Value,
+    ) -> Result<OrderAnswer, Problem> {
+        let principal = &asked.principal;
+        only(principal, &[Role::Platform, Role::Ops])?;
+        let order = order_id(order)?;
+        let fingerprint = body.clone();
+        let body: SearchBody = parse(body)?;
+        let mode = body.mode.as_deref().map(|mode| word::<OfferMode>("mode", mode)).transpose()?;
+        let named = body.drivers.map(|drivers| drivers_of(&drivers)).transpose()?;
+        // Of another tenant's order nobody is found, and it is not found itself either.
+        if self.database.find_order(principal.tenant, order).await?.is_none() {
+            return Err(Problem::not_found());
+        }
+        let candidates = self.database.find_candidates_of(order, named.as_deref()).await?;
+        if named.is_some() && candidates.is_empty() {
+            let detail = "none of these couriers is on duty with room and was not asked before";
+            return Err(Problem::field("drivers", detail));
+        }
+        let ask = Ask { mode, offer_s: body.offer_s, candidates };
+        let target = Target::Order { id: order, command: Box::new(Command::Search(ask)) };
+        self.change(asked, target, "search", &fingerprint, ActionBody::default()).await
+    }
+
+    /// Calls a search off; its offers are withdrawn.
+    pub async fn stop_search(
+        &self,
+        asked: &Asked,
+        order: &str,
+        body: Value,
+    ) -> Result<OrderAnswer, Problem> {
+        let NothingBody {} = parse(body)?;
+        let target =
+            Target::Order { id: order_id(order)?, command: Box::new(Command::SearchFailed) };
+        self.change(asked, target, "stop_search", &Value::Null, ActionBody::default()).await
+    }
+
+    /// A courier answers an offer: `accept` is answered with the order, `decline` with the offer.
+    pub async fn answer_offer(
+        &self,
+        asked: &Asked,
+        offer: &str,
+        verb: &str,
+        body: Value,
+    ) -> Result<Value, Problem> {
+        let principal = &asked.principal;
+        only(principal, &[Role::Driver])?;
+        let driver = principal.driver().ok_or_else(Problem::not_found)?;
+        let id: OfferId = offer.parse().map_err(|_| Problem::not_found())?;
+        let body: ActionBody = parse(body)?;
+        body.only(&[])?;
+        let found = self.database.find_offer(principal.tenant, id, driver).await?;
+        let offer = found.ok_or_else(Problem::not_found)?;
+        let command = match verb {
+            "accept" => Command::AcceptOffer { offer: id },
+            "decline" => Command::DeclineOffer { offer: id },
+            _ => return Err(Problem::not_found()),
+        };
+        let declined = matches!(command, Command::DeclineOffer { .. });
+        let target = Target::Order { id: offer.order, command: Box::new(command) };
+        let answer = self.change(asked, target, verb, &json!(id.to_string()), body).await?;
+        if declined {
+            return Ok(json!({"offer": id.to_string(), "state": "declined"}));
+        }
+        Ok(answer.body)
+    }
+
+    /// Who was asked for an order, the latest first: `{"offers":[…]}`.
+    pub async fn list_order_offers(
+        &self,
+        principal: &Principal,
+        order: &str,
+    ) -> Result<Value, Problem> {
+        only(principal, &[Role::Platform, Role::Ops])?;
+        let order = order_id(order)?;
+        self.visible_order(principal, order).await?;
+        let offers = self.database.list_order_offers(principal.tenant, order, SHOWN).await?;
+        let offers: Vec<Value> = offers.iter().map(view::offer).collect();
+        Ok(json!({"offers": offers}))
+    }
+
+    /// What a courier is asked now: `{"offers":[…]}`.
+    pub async fn list_driver_offers(
+        &self,
+        principal: &Principal,
+        driver: &str,
+    ) -> Result<Value, Problem> {
+        let driver = own_driver(principal, driver)?;
+        if self.database.find_driver(principal.tenant, driver).await?.is_none() {
+            return Err(Problem::not_found());
+        }
+        Ok(json!({"offers": self.pending_offers(principal, driver).await?}))
+    }
+
+    /// The same as a list.
+    pub async fn pending_offers(
+        &self,
+        principal: &Principal,
+        driver: DriverId,
+    ) -> Result<Vec<Value>, Problem> {
+        let asked = self.database.list_driver_offers(principal.tenant, driver, SHOWN).await?;
+        Ok(asked.iter().map(|it| view::asked(&it.offer, &it.order, &it.store)).collect())
+    }
+
+    /// Sets in which order a courier goes to its open orders: `{"orders":[…]}`, the first first.
+    pub async fn set_route(
+        &self,
+        asked: &Asked,
+        driver: &str,
+        body: Value,
+    ) -> Result<Value, Problem> {
+        let principal = &asked.principal;
+        let driver = own_driver(principal, driver)?;
+        let body: RouteBody = parse(body)?;
+        if body.orders.len() > STOPS_MAX {
+            return Err(Problem::field("orders", format!("has more than {STOPS_MAX} entries")));
+        }
+        let mut orders: Vec<OrderId> = Vec::with_capacity(body.orders.len());
+        for (nth, text) in body.orders.iter().enumerate() {
+            let field = format!("orders[{nth}]");
+            let order = id(&field, text)?;
+            if orders.contains(&order) {
+                return Err(Problem::field(field, "is named twice"));
+            }
+            orders.push(order);
+        }
+        let change = Change {
+            tenant: principal.tenant,
+            by: principal.actor(),
+            target: Target::Route { driver, batch: BatchId::new(), orders },
+            // Saying the same twice has no second effect.
+            idempotency: None,
+            if_match: None,
+            occurred_at: None,
+            place: None,
+        };
+        match self.writer.submit(change).await? {
+            Outcome::Routed(sheets) => {
+                let seen = audience(principal);
+                let orders: Vec<Value> =
+                    sheets.iter().map(|sheet| view::order(sheet, seen)).collect();
+                Ok(json!({"orders": orders}))
+            }
+            Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
+            _ => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
+        }
+    }
+}
+
+/// The courier of a path: `me`, or whoever it names for dispatchers and the platform.
+fn own_driver(principal: &Principal, text: &str) -> Result<DriverId, Problem> {
+    match (principal.role, text, principal.driver()) {
+        (Role::Driver, "me", Some(own)) => Ok(own),
+        (Role::Driver, text, Some(own)) if text == own.to_string() => Ok(own),
+        (Role::Driver, ..) => Err(Problem::not_found()),
+        (Role::Platform | Role::Ops, text, _) => text.parse().map_err(|_| Problem::not_found()),
+        (Role::Customer | Role::Store | Role::System, ..) => Err(Problem::role_not_allowed()),
+    }
+}
+
+fn drivers_of(texts: &[String]) -> Result<Vec<DriverId>, Problem> {
+    if texts.is_empty() || texts.len() > DRIVERS_MAX {
+        return Err(Problem::field("drivers", format!("must have 1 to {DRIVERS_MAX} entries")));
+    }
+    let named = texts.iter().enumerate().map(|(nth, text)| id(&format!("drivers[{nth}]"), text));
+    named.collect()
+}
