@@ -311,7 +311,9 @@ fn check_offers(scene: &Scene) {
 /// Puts one ask to the scene's order and goes on with what comes of it.
 fn step(scene: &mut Scene, ask: Ask) -> Option<Action> {
     scene.wait(ask.after);
-    let by = actor(ask.role);
+    // Couriers who are asked mostly answer.
+    let asked = scene.order.leg == Leg::Offering && !ask.body.is_multiple_of(3);
+    let by = actor(if asked { Role::Driver } else { ask.role });
     let allowed = scene.order.allowed(&by);
     // Orders that are called off early show little, so most asks leave that alone.
     let brief = [Action::Cancel, Action::Reject];
