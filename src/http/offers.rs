@@ -10,9 +10,7 @@ use super::orders;
 use super::parameters::Conditions;
 use super::problem::{HttpProblem, OF_ORDERS, words};
 use crate::api::answers::{AskedPage, Noted, OfferAnswer, OffersPage, Tour};
-use crate::api::{
-    ActionBody, Api, LocationsBody, NothingBody, RouteBody, SearchBody, read_body,
-};
+use crate::api::{ActionBody, Api, LocationsBody, NothingBody, RouteBody, SearchBody, read_body};
 use crate::view::schema::{DriverOrMe, OfferId, OfferVerb, Order, OrderId};
 
 type Answer = Result<HttpResponse, HttpProblem>;

@@ -64,12 +64,18 @@ fn every_route_is_documented_and_no_other() {
     let routes = in_sources("web::resource(\"");
     assert!(routes.len() > 25, "{routes:?}");
     for mark in ["web::scope(\"", "#[get(\"", "#[post(\"", "services.route(\""] {
-        assert!(in_sources(mark).is_empty(), "routes are resources, so that they are found: {mark}");
+        assert!(
+            in_sources(mark).is_empty(),
+            "routes are resources, so that they are found: {mark}"
+        );
     }
     let known: Vec<&str> = paths().map(|(path, _)| path.as_str()).collect();
     let missing: Vec<_> =
         routes.iter().filter(|route| !known.iter().any(|path| is_of(path, route))).collect();
-    assert!(missing.is_empty(), "describe them, and list them in src/http/document.rs: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "describe them, and list them in src/http/document.rs: {missing:?}"
+    );
     let invented: Vec<_> =
         known.iter().filter(|path| !routes.iter().any(|route| is_of(path, route))).collect();
     assert!(invented.is_empty(), "there are no such routes: {invented:?}");
@@ -99,7 +105,8 @@ async fn every_action_of_an_order_is_documented_and_no_other() {
     let order = city.order_id().await;
     for action in Action::WORDS {
         let path = format!("/v1/orders/{order}/{action}");
-        let known = openapi()["paths"][format!("/v1/orders/{{order}}/{action}")]["post"].is_object();
+        let known =
+            openapi()["paths"][format!("/v1/orders/{{order}}/{action}")]["post"].is_object();
         // What a body must say, the action says before anything else.
         let answer = city.platform.post(&path, json!({"surplus": 1})).await;
         let there = !matches!(answer.status, 404 | 405);
@@ -119,7 +126,12 @@ async fn every_rpc_method_is_documented_and_no_other() {
     for call in &calls {
         // Nothing is there that it could be done to.
         let reply = phone.rpc(call, json!({"surplus": 1})).await;
-        contract::check(call, &asyncapi()["components"]["messages"]["Error"]["payload"], &reply, true);
+        contract::check(
+            call,
+            &asyncapi()["components"]["messages"]["Error"]["payload"],
+            &reply,
+            true,
+        );
         assert_ne!(reply["error"]["code"], 104, "{call}");
     }
     // Nouns and verbs as they are matched there, however many verbs a noun has.
@@ -201,8 +213,11 @@ async fn frames_of_an_evening_are_as_documented() {
         (Phone::connect(&server.url, &store).await, Phone::connect(&server.url, &driver).await);
     counter.subscribe(&format!("store:{}", city.store)).await;
     scooter.subscribe(&format!("driver:{}", city.driver)).await;
-    let [platform, store, driver] =
-        [city.platform.clone(), city.platform.with_token(&store), city.platform.with_token(&driver)];
+    let [platform, store, driver] = [
+        city.platform.clone(),
+        city.platform.with_token(&store),
+        city.platform.with_token(&driver),
+    ];
     let ops = city.platform.with_token(&city.ops_token().await);
     let other = city.new_driver(json!({})).await;
     ops.put(&format!("/v1/drivers/{other}/duty"), json!({"duty": "on"})).await.expect(200);
@@ -227,7 +242,9 @@ async fn frames_of_an_evening_are_as_documented() {
     platform.put(&path("driver"), json!({"driver": city.driver})).await.expect(200);
     driver.post(&path("drop"), json!({"reason": "vehicle"})).await.expect(200);
     platform.put(&path("driver"), json!({"driver": city.driver})).await.expect(200);
-    platform.put(&format!("/v1/drivers/{}/route", city.driver), json!({"orders": [order]})).await
+    platform
+        .put(&format!("/v1/drivers/{}/route", city.driver), json!({"orders": [order]}))
+        .await
         .expect(200);
     let order_now = platform.get(&format!("/v1/orders/{order}")).await.expect(200);
     let place = [&order_now["store"]["lat"], &order_now["store"]["lng"]];
@@ -263,8 +280,10 @@ async fn frames_of_an_evening_are_as_documented() {
     let window = json!({"from": "2031-01-01T12:00:00Z", "to": "2031-01-01T13:00:00Z"});
     city.order(json!({"window": window})).await;
     let closing = city.new_store(json!({})).await;
-    store.put(&format!("/v1/stores/{}/pause", city.store), json!({"until": "2031-01-01T12:00:00Z"}))
-        .await.expect(200);
+    store
+        .put(&format!("/v1/stores/{}/pause", city.store), json!({"until": "2031-01-01T12:00:00Z"}))
+        .await
+        .expect(200);
     platform.delete(&format!("/v1/stores/{closing}")).await.expect(204);
     platform.delete(&format!("/v1/drivers/{other}")).await.expect(204);
     let body = json!({"kind": "ops", "subject": "olga"});

@@ -5,9 +5,9 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::data::{
-    CourierData, DutyData, EtaData, LateData, NearData, NotedData, PausedData, PickedUpData, PlainData,
-    PrepData, ProofsData, ReadyData, ReasonData, RedeliveryData, RevokedData, ScheduledData,
-    SearchingData, UnassignedData, UpdatedData,
+    CourierData, DutyData, EtaData, LateData, NearData, NotedData, PausedData, PickedUpData,
+    PlainData, PrepData, ProofsData, ReadyData, ReasonData, RedeliveryData, RevokedData,
+    ScheduledData, SearchingData, UnassignedData, UpdatedData,
 };
 use super::{DriverId, EventId, OfferData, Order, OrderId, Role, StoreId, TenantId, Time};
 

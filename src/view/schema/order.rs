@@ -3,8 +3,8 @@
 use utoipa::ToSchema;
 
 use super::{
-    BatchId, Courier, EtaSource, Fulfilment, Late, Leg, Meta, OrderId, ReasonCode, Role, Status, StoreOfOrder, TenantId,
-    Time, Undeliverable,
+    BatchId, Courier, EtaSource, Fulfilment, Late, Leg, Meta, OrderId, ReasonCode, Role, Status,
+    StoreOfOrder, TenantId, Time, Undeliverable,
 };
 
 /// An order as it stands. What is optional is not there yet, or not this caller's to see:
