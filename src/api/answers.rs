@@ -104,7 +104,6 @@ pub struct Token {
     /// The token.
     pub token: String,
     /// Whom it speaks for.
-    #[schema(inline)]
     pub kind: super::tokens::TokenKind,
     /// Which one.
     pub subject: String,
@@ -126,7 +125,6 @@ pub struct Webhook {
     #[schema(required)]
     pub types: Option<Vec<String>>,
     /// Whether anything is posted.
-    #[schema(inline)]
     pub state: super::webhooks::State,
     /// Why nothing is posted: `asked`, `gone`, `failing` or `cursor_too_old`.
     #[schema(required)]

@@ -57,7 +57,7 @@ pub struct Order {
     /// Which proofs its delivery needs.
     pub proof_required: Required,
     /// Four digits that the customer says at the door; for the customer alone.
-    #[schema(required = false, pattern = "^[0-9]{4}$")]
+    #[schema(required = false)]
     pub pin: String,
     /// Which attempt at delivering this is; not for customers.
     #[schema(required = false)]
