@@ -254,7 +254,7 @@ async fn frames_of_an_evening_are_as_documented() {
     store.post(&path("unready"), json!({})).await.expect(200);
     driver.post(&path("at_store"), json!({"lat": 52.5, "lng": 13.4})).await.expect(200);
     driver.post(&path("pickup"), json!({})).await.expect(200);
-    ops.put(&path("eta"), json!({"dropoff_eta": "2031-01-01T12:00:00Z"})).await.expect(200);
+    platform.put(&path("eta"), json!({"dropoff_eta": "2031-01-01T12:00:00Z"})).await.expect(200);
     driver.post(&path("at_door"), json!({})).await.expect(200);
     driver.post(&path("return"), json!({"reason": "refused"})).await.expect(200);
     ops.post(&path("redeliver"), json!({})).await.expect(200);

@@ -167,14 +167,11 @@ pub struct UpdatedData {
     /// The wish to the store.
     pub note: Option<String>,
     /// Where and to whom it goes.
-    #[schema(required = false)]
-    pub dropoff: Dropoff,
+    pub dropoff: Option<Dropoff>,
     /// When the customer wants it.
-    #[schema(required = false)]
-    pub window: Window,
+    pub window: Option<Window>,
     /// Data of the platform's own.
-    #[schema(required = false)]
-    pub meta: Meta,
+    pub meta: Option<Meta>,
 }
 
 /// Couriers are asked.
