@@ -380,6 +380,16 @@ impl ActionBody {
         }
     }
 
+    /// Also where nothing would come of it: what was accepted already is not judged again.
+    pub(super) fn check_prep_min(&self) -> Result<(), Problem> {
+        match self.prep_min {
+            Some(minutes) if !(0..=240).contains(&minutes) => {
+                Err(Problem::field("prep_min", "must be 0 to 240"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn reason(&self) -> Result<(ReasonCode, Option<String>), Problem> {
         let code = self.reason.as_deref();
         let code = code.ok_or_else(|| Problem::field("reason", "is required"))?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::orders::{number, order_id};
+use super::orders::{number, order_id, whole};
 use super::{Api, Problem, ProblemCode, audience, only};
 use crate::auth::Principal;
 use crate::domain::Role;
@@ -33,12 +33,12 @@ impl EventsQuery {
         let mut query = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
-                "after" => query.after = number(name, value)?,
+                "after" => query.after = whole(name, value)?,
                 "limit" => query.limit = Some(number(name, value)?),
                 "types" => {
                     query.types = Some(value.split(',').map(str::to_owned).collect());
                 }
-                "wait" if may_wait => query.wait = Duration::from_secs(number(name, value)?),
+                "wait" if may_wait => query.wait = Duration::from_secs(whole(name, value)?),
                 _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
             }
         }

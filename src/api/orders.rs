@@ -47,6 +47,12 @@ pub(super) fn number<N: std::str::FromStr>(field: &str, text: &str) -> Result<N,
     text.parse().map_err(|_| Problem::field(field, "is not a whole number in range"))
 }
 
+/// A position, or a number of seconds: as large as the database can hold.
+pub(super) fn whole(field: &str, text: &str) -> Result<u64, Problem> {
+    let given: i64 = number(field, text)?;
+    u64::try_from(given).map_err(|_| Problem::field(field, "is not a whole number in range"))
+}
+
 pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
     text.parse().map_err(|_| Problem::not_found())
 }
@@ -382,6 +388,7 @@ pub fn members(action: Action) -> Option<(&'static [&'static str], bool)> {
 fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
     let (taken, _asks) = members(action).ok_or_else(Problem::not_found)?;
     body.only(taken)?;
+    body.check_prep_min()?;
     Ok(match action {
         Action::Release => Command::Release,
         Action::Accept => Command::Accept { prep_min: body.prep_min },

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::body::parse;
-use super::orders::number;
+use super::orders::{number, whole};
 use super::{Api, Problem, ProblemCode, only};
 use crate::auth::{self, Principal};
 use crate::domain::{EventId, Role, WebhookId};
@@ -84,7 +84,7 @@ pub fn replay_after(pairs: &[(String, String)]) -> Result<u64, Problem> {
     let mut after = None;
     for (name, value) in pairs {
         match name.as_str() {
-            "after" => after = Some(number(name, value)?),
+            "after" => after = Some(whole(name, value)?),
             _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
         }
     }

@@ -99,7 +99,7 @@ async fn answer(
 /// Sets in which order a courier goes to its open orders.
 #[utoipa::path(
     put, path = "/v1/drivers/{driver}/route", operation_id = "driver.route", tag = "Couriers",
-    params(("driver" = DriverOrMe, Path, description = "Which one; a courier calls itself `me`."), Conditions),
+    params(("driver" = DriverOrMe, Path, description = "Which one; a courier calls itself `me`.")),
     request_body = RouteBody,
     responses((status = 200, description = "Its tour.", body = Tour)),
     extensions(("x-problems" = json!(words(OF_ORDERS)))),

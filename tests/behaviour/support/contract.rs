@@ -35,6 +35,8 @@ pub struct Exchange<'a> {
     /// With the query.
     pub path: &'a str,
     pub asked: &'a [u8],
+    /// Of what was asked.
+    pub asked_kind: &'a str,
     pub status: u16,
     pub kind: &'a str,
     pub answer: &'a [u8],
@@ -74,11 +76,11 @@ impl Exchange<'_> {
             let name = name.replace("%5F", "_");
             assert!(name.is_empty() || known.contains(&&*name), "{about}, but {name} is unknown");
         }
-        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let schema = &operation["requestBody"]["content"][self.asked_kind]["schema"];
         let body = self.asked.trim_ascii();
         if body.is_empty() {
             assert_ne!(operation["requestBody"]["required"], true, "{about} without its body");
-        } else if schema.is_object() {
+        } else if schema.is_object() && self.asked_kind.ends_with("json") {
             let body: Value = serde_json::from_slice(body).unwrap();
             check(&format!("what was asked: {about}"), schema, &body, false);
         }

@@ -114,6 +114,10 @@ impl Rest {
             method: method.as_str(),
             path,
             asked: &body,
+            asked_kind: headers
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+                .map_or("application/json", |(_, kind)| kind),
             status: response.status().as_u16(),
             kind: kind.unwrap_or_default(),
             answer: &bytes,
