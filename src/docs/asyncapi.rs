@@ -101,6 +101,10 @@ pub(super) fn document(openapi: &Value) -> Value {
     let mut schemas = at(openapi, "/components/schemas").as_object().cloned().unwrap_or_default();
     // Said of the HTTP answers alone, in the terms of that document.
     schemas.remove("Problem");
+    // Here the name alone says it.
+    if let Some(event) = schemas.get_mut("Event") {
+        event["discriminator"] = "type".into();
+    }
     add_snapshots(&mut schemas);
     let (mut messages, mut channels) = (Map::new(), Map::new());
     let mut operations = Map::new();
