@@ -177,7 +177,7 @@ fn collect(schema: &Value, found: &mut serde_json::Map<String, Value>) {
             });
         }
         Value::Array(all) => all.iter().for_each(|inner| collect(inner, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -191,6 +191,6 @@ fn close(schema: &mut Value) {
             members.values_mut().for_each(close);
         }
         Value::Array(all) => all.iter_mut().for_each(close),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
