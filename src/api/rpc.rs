@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Api, Asked, Problem};
+use super::{Api, Asked, Problem, may_write};
 use crate::auth::Principal;
 
 impl Api {
@@ -16,6 +16,10 @@ impl Api {
         mut data: Value,
     ) -> Option<Result<Value, Problem>> {
         let (noun, verb) = method.split_once('.')?;
+        // All of them write.
+        if let Err(problem) = may_write(principal) {
+            return Some(Err(problem));
+        }
         let idempotency_key = match take(&mut data, "idempotency_key") {
             Ok(key) => key,
             Err(problem) => return Some(Err(problem)),
@@ -82,6 +86,11 @@ impl Api {
                 }
                 Err(problem) => Err(problem),
             },
+            ("link", "create") => match required(&mut data, "order") {
+                Ok(order) => self.create_link(principal, &order, data).await,
+                Err(problem) => Err(problem),
+            },
+            ("link", "revoke") => self.call_revoke_links(principal, data).await,
             ("webhook", "create") => self.create_webhook(principal, data).await,
             ("webhook", verb) if WEBHOOK_VERBS.contains(&verb) => {
                 match required(&mut data, "webhook") {
@@ -91,6 +100,17 @@ impl Api {
             }
             _ => return None,
         })
+    }
+
+    async fn call_revoke_links(
+        &self,
+        principal: &Principal,
+        mut data: Value,
+    ) -> Result<Value, Problem> {
+        let order = required(&mut data, "order")?;
+        let link = take(&mut data, "link")?;
+        nothing_else(&data)?;
+        self.revoke_links(principal, &order, link.as_deref()).await.map(|()| nothing())
     }
 
     async fn call_webhook(

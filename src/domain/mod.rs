@@ -8,6 +8,7 @@ mod actor;
 mod command;
 mod fact;
 mod id;
+mod link;
 mod machine;
 mod order;
 mod refusal;
@@ -18,6 +19,7 @@ pub use actor::{Actor, Role};
 pub use command::{Action, Command, Given, Patch};
 pub use fact::{Event, Fact};
 pub use id::{BadId, CredentialId, DriverId, EventId, Id, OrderId, StoreId, TenantId, WebhookId};
+pub use link::{LinkTerm, LinkView};
 pub use machine::{Facts, Judgement, PIN_TRIES, Step, place, travel_time};
 pub use order::{
     Draft, Driver, Dropoff, Duty, Item, Order, Place, Proof, ProofKind, ProofRequired, Reason,

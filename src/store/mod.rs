@@ -12,6 +12,7 @@ mod connect;
 mod ending;
 mod flight;
 mod judge;
+mod links;
 mod listen;
 mod log;
 mod members;
@@ -34,6 +35,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, Outcome, Target, WriteError};
 pub use flight::{Crashed, Flights};
+pub use links::{FoundLink, Link};
 pub use listen::{Listening, RevokedToken, Woken};
 pub use log::{Missed, Scope};
 pub use members::{MemberRow, Seen};

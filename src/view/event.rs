@@ -96,7 +96,7 @@ impl LogEvent {
         let own = match audience {
             Audience::Store => self.by.role == Role::Store,
             Audience::Driver | Audience::FormerDriver => self.by.role == Role::Driver,
-            Audience::Customer => false,
+            Audience::Customer | Audience::Link | Audience::PastLink => false,
             Audience::Ops | Audience::Platform => true,
         };
         // The party of an event that is about no order; an order's are in its view.
@@ -112,7 +112,7 @@ impl LogEvent {
             driver: self.driver.filter(|_| alone || inside).map(|driver| driver.to_string()),
             n: self.n,
             at: stamp(self.recorded_at),
-            occurred_at: (self.occurred_at != self.recorded_at && audience != Audience::Customer)
+            occurred_at: (self.occurred_at != self.recorded_at && !audience.is_customer())
                 .then(|| stamp(self.occurred_at)),
             by: By { role: self.by.role.word(), id: own.then_some(self.by.id.as_str()) },
             data,
@@ -158,7 +158,7 @@ impl LogEvent {
             Audience::FormerDriver => {
                 data.retain(|key, _| matches!(key.as_str(), "code" | "by"));
             }
-            Audience::Customer => {
+            Audience::Customer | Audience::Link | Audience::PastLink => {
                 trim_reason_fields(&mut data, None);
                 if self.kind == "courier.unassigned" {
                     data.clear();
@@ -182,7 +182,7 @@ impl LogEvent {
             }
         }
         if matches!(self.kind.as_str(), "order.cancelled" | "order.rejected")
-            && audience != Audience::Customer
+            && !audience.is_customer()
             && let Some(was) = self.was
         {
             put(&mut data, "was", was.word());
@@ -217,7 +217,7 @@ fn is_for(kind: &str, audience: Audience) -> bool {
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::FormerDriver => matches!(kind, "courier.changed" | "courier.unassigned"),
-        Audience::Customer => {
+        Audience::Customer | Audience::Link | Audience::PastLink => {
             matches!(
                 kind,
                 "courier.assigned"

@@ -72,6 +72,10 @@ select n * $each + e, id('event', n * $each + e), id('tenant', n % $tenants),
        json_build_object('order', json_build_object('id', n, 'note', repeat('x', 200)))
 from generate_series($from::bigint, $to - 1) n, generate_series(1, $each) e,
      lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
+insert into tracking_links (id, tenant_id, order_id, hash, ttl_h, created_at)
+select id('link', n), id('tenant', n % $tenants), id('order', n), sha256(n::text::bytea), 24,
+       '2030-01-01 00:00Z'::timestamptz + n * interval '1 second'
+from generate_series($from::bigint, $to - 1) n;
 update log_head set last = $to::bigint * $each;
 insert into timers (kind, subject_id, tenant_id, due_at)
 select 'order', id('order', n), id('tenant', n % $tenants),

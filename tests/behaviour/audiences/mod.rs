@@ -30,6 +30,16 @@ fn forbidden(
     match audience {
         // Everything but the PIN.
         Audience::Ops | Audience::Platform => return vec![PIN.to_owned()],
+        // What a customer may not see, and of the address no more than the street.
+        Audience::Link | Audience::PastLink => {
+            let mut no = forbidden(world, Audience::Customer, (fulfilment, status, leg), by);
+            no.extend([NOTES, AREA].map(str::to_owned));
+            if audience == Audience::PastLink {
+                let past = ["Annabel", STREET, DOOR, PIN, PLATE, "Corinna", DRIVER_PHONE, "52.5"];
+                no.extend(past.map(str::to_owned));
+            }
+            return no;
+        }
         Audience::Customer => {
             no.extend([PHONE, EXTERNAL_ID, DRIVER_LAST_NAME, &driver, WHY, REASON_NOTE, INTERNAL]);
             if !matches!(leg, Leg::EnRoute | Leg::AtDoor) {
@@ -121,7 +131,7 @@ fn check(
             let digits = text.chars().filter(char::is_ascii_digit).count();
             assert!(text == "phone" || digits <= 4, "{what}: {audience:?} reads {text} at {path}");
         }
-        if audience == Audience::Customer {
+        if matches!(audience, Audience::Customer | Audience::Link | Audience::PastLink) {
             let key = path.rsplit('.').next().unwrap();
             let hidden = ["status", "leg", "stamps", "external_id", "meta", "tenant", "attempt"];
             assert!(!hidden.contains(&key), "{what}: a customer reads {path}");
@@ -137,7 +147,9 @@ fn hears(audience: Audience, kind: &str) -> bool {
     let others = kind != "token.revoked";
     match audience {
         Audience::Ops | Audience::Platform => true,
-        Audience::Customer => others && !own_affair && !of_a_courier && !of_a_store,
+        Audience::Customer | Audience::Link | Audience::PastLink => {
+            others && !own_affair && !of_a_courier && !of_a_store
+        }
         Audience::Store => others && !of_a_courier,
         Audience::Driver => others && !own_affair && !of_a_store,
         Audience::FormerDriver => ["courier.changed", "courier.unassigned"].contains(&kind),
@@ -178,7 +190,7 @@ fn no_audience_reads_what_the_table_forbids_in_any_event_or_view_at_any_status()
                         Audience::Ops | Audience::Platform => true,
                         Audience::Store => by == Role::Store,
                         Audience::Driver | Audience::FormerDriver => by == Role::Driver,
-                        Audience::Customer => false,
+                        Audience::Customer | Audience::Link | Audience::PastLink => false,
                     };
                     assert_eq!(value["by"].get("id").is_some(), own, "{what} for {audience:?}");
                     rendered += 1;
@@ -190,6 +202,8 @@ fn no_audience_reads_what_the_table_forbids_in_any_event_or_view_at_any_status()
     // The table above would hold for an empty page too: what is to be read is read somewhere.
     for (audience, secrets) in [
         (Audience::Customer, &[PIN, STREET, NOTES, DOOR, ITEM, PLATE, DRIVER_PHONE][..]),
+        (Audience::Link, &[PIN, STREET, DOOR, ITEM, PLATE, DRIVER_PHONE]),
+        (Audience::PastLink, &[ITEM]),
         (
             Audience::Store,
             &[
