@@ -234,6 +234,41 @@ fn no_audience_reads_what_the_table_forbids_in_any_event_or_view_at_any_status()
     }
 }
 
+/// All that a text says, with where; of an address only that there is one, as a link's is shorter.
+fn says(text: &str) -> HashSet<(String, String)> {
+    let mut said = HashSet::new();
+    walk("", &serde_json::from_str(text).unwrap(), &mut |path, text| {
+        let text = if path.ends_with(".dropoff.address") { "" } else { text };
+        said.insert((path.to_owned(), text.to_owned()));
+    });
+    said
+}
+
+#[test]
+fn a_link_shows_nothing_that_its_customer_does_not_see_and_less_when_the_order_is_past() {
+    let world = World::new();
+    let narrowing = [Audience::Customer, Audience::Link, Audience::PastLink];
+    for (fulfilment, status, leg) in standings() {
+        let sheet = world.sheet(fulfilment, status, leg);
+        let views = narrowing.map(|audience| says(&view::order(&sheet, audience).to_string()));
+        assert!(views[2].is_subset(&views[1]) && views[1].is_subset(&views[0]), "{status} {leg}");
+        for by in [Role::Store, Role::Driver, Role::Ops] {
+            for fact in facts(by) {
+                let event = world.event(&fact, &sheet, by);
+                let texts = narrowing.map(|audience| event.render(audience));
+                let heard = texts.each_ref().map(Option::is_some);
+                let what = format!("{} by {by}, {fulfilment} {status} {leg}", event.kind);
+                assert_eq!(heard, [heard[0]; 3], "{what}");
+                let said = texts.map(|text| text.map(|text| says(&text)).unwrap_or_default());
+                for (more, less) in [(&said[0], &said[1]), (&said[1], &said[2])] {
+                    let added: Vec<_> = less.difference(more).collect();
+                    assert!(added.is_empty(), "{what}: {added:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn phones_are_readable_only_while_they_are_needed() {
     let world = World::new();
