@@ -18,6 +18,7 @@ const GROWING: &[&str] = &[
     "revoked_tokens",
     "timers",
     "webhook_attempts",
+    "tracking_links",
 ];
 
 /// Statements that are planned for the values at hand, because what may be null filters nothing.
