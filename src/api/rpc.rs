@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Api, Asked, Problem};
+use super::{Answer, Api, Asked, Problem};
 use crate::auth::Principal;
 
 impl Api {
@@ -44,86 +44,87 @@ impl Api {
                 Ok(None) => Err(Problem::field("order", "is required")),
                 Err(problem) => Err(problem),
             },
-            ("store", "create") => self.put_store(principal, None, data).await.map(|made| made.0),
-            ("store", "update") => match required(&mut data, "store") {
-                Ok(store) => self.patch_store(principal, &store, data).await,
+            _ => match self.call_other(&asked, noun, verb, data).await? {
+                Ok(answer) => Ok(answer.body.unwrap_or_else(nothing)),
                 Err(problem) => Err(problem),
             },
-            ("driver", "create") => self.put_driver(principal, None, data).await.map(|made| made.0),
-            ("driver", "update") => match required(&mut data, "driver") {
-                Ok(driver) => self.patch_driver(principal, &driver, data).await,
-                Err(problem) => Err(problem),
-            },
-            ("token", "create") => self.issue_token(principal, data).await,
-            ("token", "revoke") => match required(&mut data, "token") {
-                Ok(token) => self.revoke_token(principal, &token).await.map(|()| nothing()),
-                Err(problem) => Err(problem),
-            },
-            ("store", "delete") => match required(&mut data, "store") {
-                Ok(store) => self.delete_store(principal, &store).await.map(|()| nothing()),
-                Err(problem) => Err(problem),
-            },
-            ("driver", "delete") => match required(&mut data, "driver") {
-                Ok(driver) => self.delete_driver(principal, &driver).await.map(|()| nothing()),
-                Err(problem) => Err(problem),
-            },
-            ("store", "pause") => match take(&mut data, "store") {
-                Ok(store) => {
-                    let own = principal.store().map(|store| store.to_string());
-                    let store = store.or(own).unwrap_or_default();
-                    self.pause_store(principal, &store, data).await
-                }
-                Err(problem) => Err(problem),
-            },
-            ("driver", "duty") => match take(&mut data, "driver") {
-                Ok(driver) => {
-                    let driver = driver.unwrap_or_else(|| "me".to_owned());
-                    self.set_duty(principal, &driver, data).await
-                }
-                Err(problem) => Err(problem),
-            },
-            ("webhook", "create") => self.create_webhook(principal, data).await,
-            ("webhook", verb) if WEBHOOK_VERBS.contains(&verb) => {
-                match required(&mut data, "webhook") {
-                    Ok(id) => self.call_webhook(principal, verb, &id, data).await,
-                    Err(problem) => Err(problem),
-                }
+        })
+    }
+
+    /// What is not about an order.
+    async fn call_other(
+        &self,
+        asked: &Asked,
+        noun: &str,
+        verb: &str,
+        mut data: Value,
+    ) -> Option<Result<Answer, Problem>> {
+        let principal = &asked.principal;
+        // What is named in the data; whoever may leave it out means itself.
+        let named = match (noun, verb) {
+            ("store" | "driver", "update" | "delete")
+            | ("token", "revoke")
+            | ("webhook", "update" | "delete" | "rotate" | "replay" | "test") => {
+                required(&mut data, noun)
             }
+            ("store", "pause") => take(&mut data, noun).map(|store| {
+                let own = || principal.store().map(|store| store.to_string());
+                store.or_else(own).unwrap_or_default()
+            }),
+            ("driver", "duty") => {
+                take(&mut data, noun).map(|driver| driver.unwrap_or_else(|| "me".to_owned()))
+            }
+            ("store" | "driver" | "token" | "webhook", "create") => Ok(String::new()),
             _ => return None,
+        };
+        let id = match named {
+            Ok(id) => id,
+            Err(problem) => return Some(Err(problem)),
+        };
+        Some(match (noun, verb) {
+            ("store", "create") => self.put_store(asked, None, data).await,
+            ("store", "update") => self.patch_store(asked, &id, data).await,
+            ("store", "delete") => self.delete_store(asked, &id).await,
+            ("store", _) => self.pause_store(asked, &id, data).await,
+            ("driver", "create") => self.put_driver(asked, None, data).await,
+            ("driver", "update") => self.patch_driver(asked, &id, data).await,
+            ("driver", "delete") => self.delete_driver(asked, &id).await,
+            ("driver", _) => self.set_duty(asked, &id, data).await,
+            ("token", "create") => self.issue_token(asked, data).await,
+            ("token", _) => self.revoke_token(asked, &id).await,
+            ("webhook", "create") => self.create_webhook(asked, data).await,
+            _ => self.call_webhook(asked, verb, &id, data).await,
         })
     }
 
     async fn call_webhook(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         verb: &str,
         id: &str,
         mut data: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
         match verb {
-            "update" => self.patch_webhook(principal, id, data).await,
-            "rotate" => self.rotate_webhook(principal, id, data).await,
+            "update" => self.patch_webhook(asked, id, data).await,
+            "rotate" => self.rotate_webhook(asked, id, data).await,
             "replay" => {
                 let after = data.as_object_mut().and_then(|data| data.remove("after"));
                 let after = after.as_ref().and_then(Value::as_u64);
                 let after = after.ok_or_else(|| Problem::field("after", "is not a position"))?;
                 nothing_else(&data)?;
-                self.replay_webhook(principal, id, after).await
+                self.replay_webhook(asked, id, after).await
             }
             "test" => {
                 nothing_else(&data)?;
-                self.ping_webhook(principal, id).await
+                self.ping_webhook(asked, id).await
             }
             _ => {
                 nothing_else(&data)?;
-                self.delete_webhook(principal, id).await.map(|()| nothing())
+                self.delete_webhook(asked, id).await
             }
         }
     }
 }
-
-/// What can be done to a webhook that is there.
-const WEBHOOK_VERBS: &[&str] = &["update", "delete", "rotate", "replay", "test"];
 
 /// Refuses members that mean nothing.
 fn nothing_else(data: &Value) -> Result<(), Problem> {

@@ -22,6 +22,7 @@ pub(super) const fn code(code: ProblemCode) -> ErrorCode {
         ProblemCode::DriverOffDuty => problem::DRIVER_OFF_DUTY,
         ProblemCode::ExternalIdConflict => problem::EXTERNAL_ID_CONFLICT,
         ProblemCode::IdempotencyKeyReused => problem::IDEMPOTENCY_KEY_REUSED,
+        ProblemCode::IdempotencyKeyInUse => problem::IDEMPOTENCY_KEY_IN_USE,
         ProblemCode::HasOpenOrders => problem::HAS_OPEN_ORDERS,
         ProblemCode::CursorTooOld => problem::CURSOR_TOO_OLD,
         ProblemCode::PayloadTooLarge => problem::PAYLOAD_TOO_LARGE,

@@ -3,6 +3,7 @@
 //! Absent on purpose: no handler knows SQL or a rule about orders. HTTP statuses of problems
 //! live in one table, in `problem`.
 
+mod answer;
 mod events;
 mod extract;
 mod health;

@@ -31,6 +31,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::DriverOffDuty
         | ProblemCode::ExternalIdConflict
         | ProblemCode::IdempotencyKeyReused
+        | ProblemCode::IdempotencyKeyInUse
         | ProblemCode::HasOpenOrders => StatusCode::CONFLICT,
         ProblemCode::CursorTooOld => StatusCode::GONE,
         ProblemCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

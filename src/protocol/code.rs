@@ -114,6 +114,8 @@ pub mod problem {
         OFFER_CLOSED = lasting(1416, "offer_closed");
         /// A store or courier with open orders cannot be deleted.
         HAS_OPEN_ORDERS = lasting(1417, "has_open_orders");
+        /// A request with this idempotency key is being carried out.
+        IDEMPOTENCY_KEY_IN_USE = temporary(1418, "idempotency_key_in_use");
         /// The hand-over needs a proof that is missing.
         PROOF_REQUIRED = lasting(1422, "proof_required");
         /// The PIN is wrong.

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::change::{Change, IdempotencyKey, Outcome, Target};
+use super::kept::{Answer, Before};
+use super::once::scope;
 use super::record::{EventRecord, OrderRecord};
 use super::timers::Subject;
 use crate::domain::{
@@ -33,7 +35,7 @@ pub(super) struct Room {
     /// Stores to be deleted that have open orders.
     pub(super) busy_stores: HashSet<StoreId>,
     pub(super) revoked: HashSet<(TenantId, CredentialId)>,
-    pub(super) keys: HashMap<(TenantId, String, String), (Vec<u8>, Order)>,
+    pub(super) keys: HashMap<(TenantId, String, String), Before>,
 }
 
 /// What is to be written.
@@ -46,7 +48,7 @@ pub(super) struct Writes {
     pub(super) events: Vec<EventRecord>,
     pub(super) duties: Vec<(DriverId, Duty)>,
     pub(super) pauses: Vec<(StoreId, Option<Timestamp>)>,
-    pub(super) keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
+    pub(super) keys: Vec<(TenantId, String, IdempotencyKey, Answer)>,
     /// What is revoked, and until when that is kept.
     pub(super) revoked: Vec<(TenantId, CredentialId, Timestamp)>,
     /// When something is next due of these; `None` when nothing is any more.
@@ -67,16 +69,17 @@ impl Writes {
             && self.updated.is_empty()
             && self.events.is_empty()
             && self.timers.is_empty()
+            && self.keys.is_empty()
     }
 }
 
 /// Role and identity: what an Idempotency-Key belongs to.
 pub(super) fn key_scope(change: &Change) -> String {
-    format!("{}:{}", change.by.role.word(), change.by.id)
+    scope(&change.by)
 }
 
 impl Room {
-    fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
+    pub(super) fn sheet(&self, order: &Order) -> Option<Box<Sheet>> {
         let (store, _rules) = self.stores.get(&order.store)?;
         let driver = order.driver.and_then(|id| self.drivers.get(&id));
         Some(Box::new(Sheet {
@@ -87,15 +90,15 @@ impl Room {
     }
 
     pub(super) fn judge(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
-        if let Some(key) = &change.idempotency {
-            let place = (change.tenant, key_scope(change), key.key.clone());
-            if let Some((hash, order)) = self.keys.get(&place) {
-                return match self.sheet(order) {
-                    Some(sheet) if *hash == key.request_hash => Outcome::Repeated(sheet),
-                    _ => Outcome::Refused(Refusal::IdempotencyKeyReused, None),
-                };
-            }
+        if let Some(answered) = self.recall(change) {
+            return answered;
         }
+        let outcome = self.judge_target(change, writes);
+        writes.keep(change, &outcome);
+        outcome
+    }
+
+    fn judge_target(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
         match &change.target {
             Target::Place { draft, request_hash } => {
                 self.judge_place(change, draft, request_hash, writes)
@@ -148,9 +151,7 @@ impl Room {
                 if order.due().is_some() {
                     writes.set_timer(&order);
                 }
-                let record = OrderRecord::from(&order);
-                writes.add_key(change, &record);
-                writes.inserted.push(record);
+                writes.inserted.push(OrderRecord::from(&order));
                 writes.request_hashes.push(request_hash.to_vec());
                 self.orders.insert(order.id, order);
                 Outcome::Placed(sheet)
@@ -261,8 +262,7 @@ impl Room {
         let Some((order, sheet)) = last else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
-        let record = writes.add_update(&order);
-        writes.add_key(change, &record);
+        writes.add_update(&order);
         self.orders.insert(order.id, order);
         Outcome::Changed(sheet)
     }
@@ -391,20 +391,12 @@ impl Writes {
         });
     }
 
-    fn add_update(&mut self, order: &Order) -> OrderRecord {
-        let record = OrderRecord::from(order);
-        self.updated.push(record.clone());
+    fn add_update(&mut self, order: &Order) {
+        self.updated.push(OrderRecord::from(order));
         self.closed.push(order.status.is_terminal());
-        record
     }
 
     fn set_timer(&mut self, order: &Order) {
         self.timers.push((Subject::Order(order.id), order.tenant, order.due()));
-    }
-
-    fn add_key(&mut self, change: &Change, record: &OrderRecord) {
-        if let Some(key) = &change.idempotency {
-            self.keys.push((change.tenant, key_scope(change), key.clone(), record.clone()));
-        }
     }
 }

@@ -257,7 +257,8 @@ async fn has_committed(database: &Database, trace: &Trace) -> Result<Option<bool
     let status: Option<&str> = row.try_get("status")?;
     match (status, trace.event) {
         (Some("aborted"), _) => Ok(Some(false)),
-        // Nothing but a refusal's count of tries hangs on a batch without events.
+        // Nothing hangs on a batch without events but a refusal's count of tries, and keys whose
+        // answers had no effect.
         (Some("committed"), None) => Ok(Some(true)),
         (Some("committed"), Some(event)) => {
             // A statement of its own: it sees all that had committed when the first one ended.

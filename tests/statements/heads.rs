@@ -25,6 +25,7 @@ const COMPUTED: &[Computed] = &[
     ("claim_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("fail_webhook", &[("webhook", false)], "a record of a row that is there"),
     ("find_driver", &[("driver", false)], "a record of a row that is there"),
+    ("find_idempotency_key", &[("claimed_s", true)], "null once there is an answer"),
     ("find_idempotency_keys", &[("record", true)], "null without an outcome"),
     (
         "find_order",
@@ -218,6 +219,7 @@ const LITERALS: &[(&str, &[&str])] = &[
     ("store/batch.rs", &["begin", "rollback"]),
     ("store/listen.rs", &["listen ordercast; listen ordercast_processes", ""]),
     ("store/mod.rs", &["begin read only; set local plan_cache_mode = force_custom_plan", "commit"]),
+    ("store/once.rs", &["begin", "rollback"]),
     (
         "store/migrate.rs",
         &[
