@@ -8,6 +8,7 @@
 //! and each way out has its table.
 
 mod body;
+mod bulk;
 mod cursor;
 mod ending;
 mod events;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub use body::{FieldProblem, read_body};
+pub use bulk::Bulk;
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;

@@ -1,6 +1,6 @@
 //! Every write by name: the RPC methods of a socket, with the bodies of REST.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Answer, Api, Asked, Problem};
 use crate::auth::Principal;
@@ -20,15 +20,22 @@ impl Api {
             Ok(key) => key,
             Err(problem) => return Some(Err(problem)),
         };
-        let if_match = match data.as_object_mut().and_then(|data| data.remove("if_match")) {
-            None | Some(Value::Null) => None,
-            Some(version) => match version.as_i64() {
-                Some(version) => Some(version),
-                None => return Some(Err(Problem::field("if_match", "is not a version"))),
-            },
+        let if_match = match take_version(&mut data) {
+            Ok(version) => version,
+            Err(problem) => return Some(Err(problem)),
         };
         let asked = Asked { principal: principal.clone(), idempotency_key, if_match };
         Some(match (noun, verb) {
+            ("order", "bulk_create") => {
+                self.create_orders(&asked, data).await.map(|bulk| bulk.body(|_result| Map::new()))
+            }
+            ("order", "bulk") => match required(&mut data, "action") {
+                Ok(action) => {
+                    let acted = self.act_on_orders(&asked, &action, data).await;
+                    acted.map(|bulk| bulk.body(|_result| Map::new()))
+                }
+                Err(problem) => Err(problem),
+            },
             ("order", "create") => self.create_order(&asked, data).await.map(|answer| answer.body),
             ("order", action) => match take(&mut data, "order") {
                 Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
@@ -134,26 +141,37 @@ fn nothing_else(data: &Value) -> Result<(), Problem> {
     }
 }
 
-fn is_unknown_action(action: &str) -> bool {
+pub(super) fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
     matches!(Action::find(action), Err(_) | Ok(Action::Search | Action::SearchFailed))
 }
 
 /// What is answered where REST answers with no body.
 fn nothing() -> Value {
-    Value::Object(serde_json::Map::new())
+    Value::Object(Map::new())
 }
 
 /// Takes a member that must be there.
-fn required(data: &mut Value, name: &str) -> Result<String, Problem> {
+pub(super) fn required(data: &mut Value, name: &str) -> Result<String, Problem> {
     take(data, name)?.ok_or_else(|| Problem::field(name, "is required"))
 }
 
 /// Takes a member that must be a text.
-fn take(data: &mut Value, name: &str) -> Result<Option<String>, Problem> {
+pub(super) fn take(data: &mut Value, name: &str) -> Result<Option<String>, Problem> {
     match data.as_object_mut().and_then(|data| data.remove(name)) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Problem::field(name, "must be a text")),
+    }
+}
+
+/// Takes the version that the caller insists on.
+pub(super) fn take_version(data: &mut Value) -> Result<Option<i64>, Problem> {
+    match data.as_object_mut().and_then(|data| data.remove("if_match")) {
+        None | Some(Value::Null) => Ok(None),
+        Some(version) => match version.as_i64() {
+            Some(version) => Ok(Some(version)),
+            None => Err(Problem::field("if_match", "is not a version")),
+        },
     }
 }

@@ -4,6 +4,7 @@
 //! live in one table, in `problem`.
 
 mod answer;
+mod bulk;
 mod events;
 mod extract;
 mod health;
@@ -27,6 +28,7 @@ pub fn configure(services: &mut ServiceConfig) {
                 .route(web::post().to(orders::create))
                 .route(web::get().to(orders::list)),
         )
+        .configure(bulk::configure)
         .service(
             web::resource("/v1/orders/{order}")
                 .route(web::get().to(orders::get))
