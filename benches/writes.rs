@@ -118,8 +118,8 @@ async fn main() {
     }
     let (mut together, mut alone) = (Rate::default(), Rate::default());
     for _turn in 0..4 {
-        together.add(placing(&writer, tenant, store, BULK, run / 4).await);
-        alone.add(placing(&writer, tenant, store, 1, run / 4).await);
+        together.add(&placing(&writer, tenant, store, BULK, run / 4).await);
+        alone.add(&placing(&writer, tenant, store, 1, run / 4).await);
     }
     let ratio = together.per_second() / alone.per_second();
     println!(
@@ -146,7 +146,7 @@ struct Rate {
 }
 
 impl Rate {
-    fn add(&mut self, more: Self) {
+    fn add(&mut self, more: &Self) {
         self.placed += more.placed;
         self.took += more.took;
     }

@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_by_itself_is_temporary() {
         let codes = ErrorCode::ALL.iter().chain(problem::ALL).filter(|e| e.temporary);
-        assert!(codes.map(|e| e.code).eq([100, 111, 113, 429, 500, 503]));
+        assert!(codes.map(|e| e.code).eq([100, 111, 113, 429, 500, 503, 1418]));
     }
 
     #[test]

@@ -169,8 +169,8 @@ impl Database {
         let claimed_s: Option<f64> = row.try_get("claimed_s")?;
         let hash: &[u8] = row.try_get("request_hash")?;
         Ok(match claimed_s {
-            Some(left) if left <= 0.0 => None,
             _ if hash != claim.key.request_hash => Some(Known::Reused),
+            Some(left) if left <= 0.0 => None,
             Some(left) => Some(Known::UnderWay(Duration::from_secs_f64(left))),
             None => Some(Known::Answered(Kept {
                 created: row.try_get("created")?,

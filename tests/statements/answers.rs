@@ -97,6 +97,7 @@ pub(crate) async fn walk(database: &Database, tenant: TenantId) {
     let again = claim("again", 1);
     assert!(database.claim(&again, Duration::ZERO).await.unwrap());
     assert_eq!(known(&again).await, None, "given up");
+    assert_eq!(known(&claim("again", 3)).await, Some(Known::Reused), "but not for another");
     assert!(database.claim(&claim("again", 2), LEASE).await.unwrap());
     assert_eq!(known(&again).await, Some(Known::Reused));
 }
