@@ -23,8 +23,12 @@ mod header;
 mod heads;
 #[path = "statements/load.rs"]
 mod load;
+#[path = "statements/members.rs"]
+mod members;
 #[path = "statements/migrating.rs"]
 mod migrating;
+#[path = "statements/partitions.rs"]
+mod partitions;
 #[path = "statements/plans.rs"]
 mod plans;
 #[path = "statements/records.rs"]

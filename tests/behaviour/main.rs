@@ -37,6 +37,7 @@ mod reading;
 mod recovering;
 mod refusing;
 mod repeating;
+mod retention;
 mod revoking;
 mod rights_ending;
 mod roles;
