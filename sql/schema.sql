@@ -175,6 +175,8 @@ create table orders (
     -- updated_at.
     closed_at timestamp with time zone,
     updated_at timestamp with time zone not null,
+    -- When all that is personal in it was erased; absent before. Its request_hash is empty since.
+    erased_at timestamp with time zone,
     constraint orders_pkey PRIMARY KEY (id),
     constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
@@ -203,6 +205,7 @@ create table idempotency_keys (
     constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, scope, key)
 );
 CREATE INDEX idempotency_keys_created ON idempotency_keys USING btree (created_at);
+CREATE INDEX idempotency_keys_order ON idempotency_keys USING btree (order_id);
 
 -- Tokens and API keys that speak for nobody any more. Of the tenant that revoked them only.
 create table revoked_tokens (
@@ -426,7 +429,8 @@ create type order_record as (
     reason_note text,
     status_by_role text,
     status_by_id text,
-    meta jsonb
+    meta jsonb,
+    erased_at timestamp with time zone
 );
 
 -- An event before its position is drawn.
@@ -490,17 +494,7 @@ CREATE OR REPLACE FUNCTION order_record(o orders)
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment,
-               o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone,
-               o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door,
-               o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action,
-               o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt,
-               o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at,
-               o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at,
-               o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at,
-               o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta,
-               o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note,
-               o.status_by_role, o.status_by_id, o.meta)::order_record
+    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment, o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone, o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door, o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action, o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt, o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at, o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at, o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at, o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta, o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note, o.status_by_role, o.status_by_id, o.meta, o.erased_at)::order_record
 $function$;
 
 CREATE OR REPLACE FUNCTION webhook_record(w webhooks)

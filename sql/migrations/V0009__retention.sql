@@ -170,3 +170,20 @@ begin
 end $$;
 comment on function drop_old_events is
     'Drops the oldest partition if all in it is older than so many days; where the log begins now, or null.';
+
+alter table orders add column erased_at timestamptz;
+comment on column orders.erased_at is
+    'When all that is personal in it was erased; absent before. Its request_hash is empty since.';
+-- By order, to erase what was answered. Only writes that bring a key have one.
+create index idempotency_keys_order on idempotency_keys (order_id);
+
+-- Of each attribute that there is by now the column.
+alter type order_record add attribute erased_at timestamptz;
+do $do$ begin
+    execute format('create or replace function order_record(o orders) returns order_record
+language sql immutable as $$
+    select row(%s)::order_record
+$$', (select string_agg(format('o.%I', a.attname), ', ' order by a.attnum)
+       from pg_attribute a
+       where a.attrelid = 'order_record'::regclass and a.attnum > 0 and not a.attisdropped));
+end $do$;

@@ -10,7 +10,7 @@ insert into orders (
     picked_up_at, at_door_at, delivered_at, rejected_at, cancelled_at, failed_at, returning_at,
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
-    request_hash, updated_at)
+    erased_at, request_hash, updated_at)
 select
     r.id, r.tenant_id, r.external_id, r.store_id, r.short_code, r.fulfilment, r.status, r.leg,
     r.version, r.driver_id, r.dropoff_name, r.dropoff_phone, r.dropoff_address, r.dropoff_lat,
@@ -21,7 +21,7 @@ select
     r.delivered_at, r.rejected_at, r.cancelled_at, r.failed_at, r.returning_at, r.returned_at,
     r.accept_by, r.release_at, r.ready_eta, r.pickup_eta, r.dropoff_eta, r.dropoff_eta_lo,
     r.dropoff_eta_hi, r.reason_code, r.reason_by, r.reason_note, r.status_by_role,
-    r.status_by_id, r.meta,
+    r.status_by_id, r.meta, r.erased_at,
     ($2::bytea[])[r.nth], $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
@@ -31,5 +31,6 @@ from rows from (unnest($1::order_record[])) with ordinality as r (
     created_at, placed_at, accepted_at, preparing_at, ready_at, assigned_at, at_store_at,
     picked_up_at, at_door_at, delivered_at, rejected_at, cancelled_at, failed_at, returning_at,
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
-    dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta, nth)
+    dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta, erased_at,
+    nth)
 order by r.tenant_id, r.external_id

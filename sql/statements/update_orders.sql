@@ -19,6 +19,8 @@ update orders o set
     dropoff_eta_lo = r.dropoff_eta_lo, dropoff_eta_hi = r.dropoff_eta_hi,
     reason_code = r.reason_code, reason_by = r.reason_by, reason_note = r.reason_note,
     status_by_role = r.status_by_role, status_by_id = r.status_by_id, meta = r.meta,
+    erased_at = r.erased_at,
+    request_hash = case when r.erased_at is null then o.request_hash else ''::bytea end,
     closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end, updated_at = $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
@@ -28,5 +30,6 @@ from rows from (unnest($1::order_record[])) with ordinality as r (
     created_at, placed_at, accepted_at, preparing_at, ready_at, assigned_at, at_store_at,
     picked_up_at, at_door_at, delivered_at, rejected_at, cancelled_at, failed_at, returning_at,
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
-    dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta, nth)
+    dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta, erased_at,
+    nth)
 where o.id = r.id

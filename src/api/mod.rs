@@ -10,6 +10,7 @@
 mod body;
 mod cursor;
 mod ending;
+mod erasing;
 mod events;
 mod keys;
 mod orders;

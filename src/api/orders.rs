@@ -80,7 +80,11 @@ impl Api {
             (command(action, &body)?, body)
         };
         let target = Target::Order { id, command: Box::new(command) };
-        self.change(asked, target, action.word(), &fingerprint, body).await
+        let answer = self.change(asked, target, action.word(), &fingerprint, body).await?;
+        if action == Action::Erase {
+            self.has_forgotten().await?;
+        }
+        Ok(answer)
     }
 
     async fn change(
@@ -334,7 +338,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Search
         | Action::SearchFailed
         | Action::AtStore
-        | Action::AtDoor => &[],
+        | Action::AtDoor
+        | Action::Erase => &[],
     };
     body.only(taken)?;
     Ok(match action {
@@ -369,6 +374,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::Drop => Command::Drop { reason: body.reason()? },
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
+        Action::Erase => Command::Erase,
         // Details have a body of their own; couriers are not searched for yet.
         Action::Update | Action::Search | Action::SearchFailed => return Err(Problem::not_found()),
     })

@@ -53,6 +53,8 @@ words! {
         AtStore "at_store",
         /// L8: the courier is at the door.
         AtDoor "at_door",
+        /// Forget whom it was for, once it is over.
+        Erase "erase",
     }
 }
 
@@ -131,6 +133,7 @@ pub enum Command {
     },
     AtStore,
     AtDoor,
+    Erase,
 }
 
 impl Command {
@@ -160,6 +163,7 @@ impl Command {
             Self::Drop { .. } => Action::Drop,
             Self::AtStore => Action::AtStore,
             Self::AtDoor => Action::AtDoor,
+            Self::Erase => Action::Erase,
         }
     }
 }

@@ -111,6 +111,8 @@ pub enum Fact {
     },
     CourierAtStore,
     CourierAtDoor,
+    /// All that is personal in the order is gone, also from its earlier events.
+    Erased,
     /// About a courier, not an order: `n` does not apply.
     DriverDuty {
         duty: Duty,
@@ -156,6 +158,7 @@ impl Fact {
             Self::CourierUnassigned { .. } => "courier.unassigned",
             Self::CourierAtStore => "courier.at_store",
             Self::CourierAtDoor => "courier.at_door",
+            Self::Erased => "order.erased",
             Self::DriverDuty { .. } => "driver.duty",
             Self::StorePaused { .. } => "store.paused",
             Self::StoreDeleted => "store.deleted",

@@ -17,6 +17,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::change::{Change, Outcome, Target};
+use super::erase::Erasure;
 use super::judge::{Room, Writes, key_scope};
 use super::log::unsigned;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
@@ -380,6 +381,9 @@ async fn write_and_commit(
     let set_timers = Step::prepare(client, !set.is_empty(), statement::UPSERT_TIMERS).await?;
     let end_timers = Step::prepare(client, !ended.is_empty(), statement::DELETE_TIMERS).await?;
     let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
+    let erased: Vec<Uuid> = writes.erased.iter().map(|id| id.uuid()).collect();
+    let erasure = Erasure::read(client, &erased).await?;
+    erasure.write(client).await?;
 
     let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
         writes.duties.iter().map(|(id, duty)| (id.uuid(), duty.word())).unzip();

@@ -53,6 +53,8 @@ pub(super) struct Writes {
     pub(super) timers: Vec<(Subject, TenantId, Option<Timestamp>)>,
     pub(super) ended_stores: Vec<StoreId>,
     pub(super) ended_drivers: Vec<DriverId>,
+    /// Orders whose personal data is to be erased wherever else it lies.
+    pub(super) erased: Vec<OrderId>,
 }
 
 impl Writes {
@@ -210,6 +212,9 @@ impl Room {
                     && let Some((_driver, active)) = self.drivers.get_mut(driver)
                 {
                     *active += 1;
+                }
+                if matches!(command, Command::Erase) {
+                    writes.erased.push(id);
                 }
                 let steps = std::iter::once((*order, events)).chain(settled).collect();
                 let outcome = self.take_steps(change, steps, writes);

@@ -10,6 +10,7 @@ mod batch;
 mod change;
 mod connect;
 mod ending;
+mod erase;
 mod flight;
 mod judge;
 mod listen;

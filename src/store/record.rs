@@ -156,6 +156,7 @@ pub(super) struct OrderRecord {
     status_by_role: String,
     status_by_id: String,
     meta: Value,
+    erased_at: Option<Timestamp>,
 }
 
 impl From<&Order> for OrderRecord {
@@ -224,6 +225,7 @@ impl From<&Order> for OrderRecord {
             status_by_role: order.status_by.role.word().to_owned(),
             status_by_id: order.status_by.id.clone(),
             meta: order.meta.clone(),
+            erased_at: order.erased_at,
         }
     }
 }
@@ -304,6 +306,7 @@ impl TryFrom<OrderRecord> for Order {
             reason,
             status_by: Actor { role: Role::find(&record.status_by_role)?, id: record.status_by_id },
             meta: record.meta,
+            erased_at: record.erased_at,
         })
     }
 }

@@ -8,11 +8,13 @@
 //! Absent on purpose: it asks nobody and knows no channel; who is which audience is decided by
 //! those who check tokens.
 
+mod erase;
 mod event;
 mod fact;
 mod order;
 mod party;
 
+pub use erase::erase_data;
 pub use event::LogEvent;
 pub use fact::fact_data;
 pub use order::{Moment, full_order, order};

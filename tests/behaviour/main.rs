@@ -20,6 +20,7 @@ mod concurrent_writes;
 mod conforming;
 mod connecting;
 mod deleting;
+mod erasing;
 mod following;
 mod frames;
 mod handing_over;

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ProofRequired, ReasonCode, Role, Status, Store, StoreId, TenantId,
+    OrderId, Place, ProofRequired, ReasonCode, Refusal, Role, Status, Store, StoreId, TenantId,
     Undeliverable, Vehicle, Window,
 };
 use ordercast::store::{
@@ -230,10 +230,19 @@ async fn each_statement_runs_through_its_code() {
     timers::timers(&walk).await;
     webhooks::walk(&walk.client, &database, tenant).await;
     deleting(&walk).await;
+    let erased = walk.change(platform(), id, Command::Erase).await;
+    walk.assert_stored(&erased).await;
+    // What was answered to its key as it was made is known without what is personal.
+    let repeated = walk.place(walk.draft(), Some("k1")).await;
+    let Outcome::Repeated(repeated) = repeated else { panic!("{repeated:?}") };
+    assert_eq!((repeated.order.version, &repeated.order.dropoff), (1, &None));
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}
     let again = walk.place(walk.draft(), Some("k1")).await;
-    // The key is forgotten, the external id is not.
-    assert!(matches!(again, Outcome::Repeated(sheet) if sheet.order == cancelled.order));
+    // The key is forgotten, the external id is not; what it was made by is.
+    assert!(matches!(
+        again,
+        Outcome::Refused(Refusal::ExternalIdConflict, Some(sheet)) if sheet.order == erased.order
+    ));
 
     partitions::walk(&walk.client, &database).await;
 

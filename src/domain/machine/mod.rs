@@ -12,6 +12,7 @@
 mod advance;
 mod details;
 mod due;
+mod erase;
 mod estimate;
 mod fields;
 mod guards;
@@ -148,6 +149,7 @@ impl Order {
             Command::Drop { reason } => leg::drop_out(&mut advance, reason)?,
             Command::AtStore => leg::at_store(&mut advance),
             Command::AtDoor => leg::at_door(&mut advance),
+            Command::Erase => erase::erase(&mut advance),
         }
         Ok(Some(advance))
     }
@@ -198,6 +200,7 @@ impl Order {
             Command::Assign { driver } => self.leg.has_driver() && self.driver == Some(*driver),
             Command::AtStore => self.leg == Leg::AtStore,
             Command::AtDoor => self.leg == Leg::AtDoor,
+            Command::Erase => self.erased_at.is_some(),
             Command::Search
             | Command::SearchFailed
             | Command::Unassign { .. }

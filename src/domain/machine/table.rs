@@ -44,6 +44,9 @@ const IN_STORE: &[Status] = &[Accepted, Preparing, Ready];
 /// A courier may be named, by a dispatcher who plans ahead as early as this.
 const ASSIGNABLE: &[Status] = &[Placed, Accepted, Preparing, Ready];
 const ALIVE: &[Status] = &[Scheduled, Placed, Accepted, Preparing, Ready, PickedUp, Returning];
+/// It is over.
+const OVER: &[Status] =
+    &[Status::Delivered, Status::Rejected, Status::Cancelled, Status::Failed, Status::Returned];
 /// A courier is coming for it.
 const COMING: &[Leg] = &[Leg::Assigned, Leg::AtStore];
 /// A courier carries it.
@@ -89,6 +92,8 @@ static ROWS: &[Row] = &[
     row(Action::Fail, &[Returning], &[Ops]),
     // Details, any time before the end.
     row(Action::Update, ALIVE, &[Ops, Platform]),
+    // Once, any time after it.
+    row(Action::Erase, OVER, &[Platform]),
     // L1
     row(Action::Search, IN_STORE, &[System, Ops, Platform]).courier(&[Leg::None]),
     // L2, L3
@@ -116,6 +121,9 @@ pub(super) fn ever(action: Action, role: Role) -> bool {
 /// Whether the role could do this to the order where it stands.
 pub(super) fn open(order: &Order, action: Action, role: Role) -> bool {
     if action == Action::Return && order.undeliverable != Undeliverable::Return {
+        return false;
+    }
+    if action == Action::Erase && order.erased_at.is_some() {
         return false;
     }
     ROWS.iter().any(|row| {

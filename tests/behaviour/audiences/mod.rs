@@ -134,7 +134,7 @@ fn hears(audience: Audience, kind: &str) -> bool {
     let own_affair = ["courier.searching", "courier.search_failed"].contains(&kind);
     let of_a_store = ["store.paused", "store.deleted"].contains(&kind);
     let of_a_courier = ["driver.duty", "driver.deleted"].contains(&kind);
-    let others = kind != "token.revoked";
+    let others = !["token.revoked", "order.erased"].contains(&kind);
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::Customer => others && !own_affair && !of_a_courier && !of_a_store,

@@ -12,7 +12,8 @@ const EVER: &str = "
     release OPY   accept SOPY   reject SOY    start SOPY    ready SOP      unready SO    prep SO
     pickup SDO    deliver SDO   collect CSO   cancel CSOP   fail DO        return DO
     returned SDO  redeliver OP  update OP     search OPY    search_failed OY
-    assign OP     unassign OPY  drop D        at_store D    at_door D";
+    assign OP     unassign OPY  drop D        at_store D    at_door D
+    erase P";
 
 const DELIVERY_WITHOUT_COURIER: &str = "
     -          scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -116,9 +117,10 @@ const COLLECTION: &str = "
     cancel     CSOP            COP          CSOP           CSOP            CSOP
     update     OP              OP           OP             OP              OP";
 
-/// No row at all: nobody does anything any more.
-const ENDED: &str =
-    "-  delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed";
+/// Nobody does anything any more but forget whom it was for.
+const ENDED: &str = "
+    -      delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
+    erase  P                 P                P                 P              P";
 
 const TABLES: &[(Fulfilment, &[&str])] = &[
     (
@@ -224,6 +226,7 @@ fn command(action: Action, by: Role) -> Command {
         Action::Drop => Command::Drop { reason: why(ReasonCode::Vehicle) },
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
+        Action::Erase => Command::Erase,
     }
 }
 
@@ -276,7 +279,7 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
             }
         }
     }
-    assert_eq!(judged, (24 + 12 + 10) * 6 * 23);
+    assert_eq!(judged, (24 + 12 + 10) * 6 * 24);
 }
 
 #[test]
