@@ -22,6 +22,9 @@ create index events_prior_driver on events (prior_driver_id, position) where pri
 create index events_tenant on events (tenant_id, position);
 -- Every position is one of it, which spares the look at each row; and the indexes are those above.
 alter table events attach partition events_from_1 for values from (minvalue) to (maxvalue);
+-- A dead row of the log is one that was erased: it is to go soon, however few there are.
+alter table events_from_1
+    set (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
 
 alter table log_head add column oldest bigint not null default 1;
 comment on column log_head.oldest is
