@@ -67,7 +67,11 @@ impl Api {
         action: &str,
         body: Value,
     ) -> Result<OrderAnswer, Problem> {
-        self.change(&asked.principal, acting(asked, order, action, body)?).await
+        let answer = self.change(&asked.principal, acting(asked, order, action, body)?).await?;
+        if action == Action::Erase.word() {
+            self.has_forgotten().await?;
+        }
+        Ok(answer)
     }
 
     pub(super) async fn change(
@@ -376,7 +380,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Unready
         | Action::Redeliver
         | Action::AtStore
-        | Action::AtDoor => &[],
+        | Action::AtDoor
+        | Action::Erase => &[],
         // Details and times have bodies of their own, offers and tours paths; the rest happens by
         // itself.
         Action::Update
@@ -424,6 +429,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
         Action::Note => Command::Note { text: body.text()? },
+        Action::Erase => Command::Erase,
         _ => return Err(Problem::not_found()),
     })
 }

@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 use super::change::{Change, Outcome, Target};
 use super::commit::write_and_commit;
-use super::judge::{Room, Writes, key_scope};
+use super::judge::{Room, key_scope};
 use super::kept::{Before, What};
 use super::offers::offer_of;
 use super::pipeline::Step;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
+use super::writes::Writes;
 use super::{Error, statement};
 use crate::domain::{
     Command, CredentialId, Driver, DriverId, OfferMode, OfferRules, Order, OrderId, Place, Status,
