@@ -3,10 +3,13 @@
 //! Absent on purpose: no handler knows SQL or a rule about orders. HTTP statuses of problems
 //! live in one table, in `problem`.
 
+mod answer;
+mod bulk;
 mod document;
 mod events;
 mod extract;
 mod health;
+mod links;
 mod offers;
 mod orders;
 mod parameters;
@@ -30,6 +33,7 @@ pub fn configure(services: &mut ServiceConfig) {
                 .route(web::post().to(orders::create))
                 .route(web::get().to(orders::list)),
         )
+        .configure(bulk::configure)
         .service(
             web::resource("/v1/orders/{order}")
                 .route(web::get().to(orders::get))
@@ -44,6 +48,7 @@ pub fn configure(services: &mut ServiceConfig) {
                 .route(web::put().to(orders::assign))
                 .route(web::delete().to(orders::unassign)),
         )
+        .configure(links::configure)
         .service(web::resource("/v1/orders/{order}/{action}").route(web::post().to(orders::act)))
         .service(web::resource("/v1/events").route(web::get().to(events::of_tenant)))
         .service(

@@ -5,6 +5,7 @@ use actix_web::http::header;
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use serde_json::Value;
 
+use super::answer::respond;
 use super::extract::{Asking, Caller};
 use super::orders;
 use super::parameters::Conditions;
@@ -15,7 +16,7 @@ use crate::view::schema::{DriverOrMe, OfferId, OfferVerb, Order, OrderId};
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
-fn respond(body: &Value) -> HttpResponse {
+fn show(body: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
@@ -65,7 +66,7 @@ async fn stop(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Byt
     responses((status = 200, description = "The offers.", body = OffersPage)),
 )]
 async fn of_order(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.list_order_offers(&caller.0, &path).await?))
+    Ok(show(&api.list_order_offers(&caller.0, &path).await?))
 }
 
 /// Lists what a courier is asked now.
@@ -75,7 +76,7 @@ async fn of_order(api: web::Data<Api>, caller: Caller, path: Path<String>) -> An
     responses((status = 200, description = "The offers.", body = AskedPage)),
 )]
 async fn of_driver(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.list_driver_offers(&caller.0, &path).await?))
+    Ok(show(&api.list_driver_offers(&caller.0, &path).await?))
 }
 
 /// A courier answers an offer.
@@ -114,6 +115,6 @@ async fn route(api: web::Data<Api>, asking: Asking, path: Path<String>, body: By
     request_body = LocationsBody,
     responses((status = 200, description = "What was made of it.", body = Noted)),
 )]
-async fn locations(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    Ok(respond(&api.note_locations(&caller.0, read_body(&body)?).await?))
+async fn locations(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    Ok(respond(&api.note_locations(&asking.0, read_body(&body)?).await?))
 }

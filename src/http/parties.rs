@@ -5,7 +5,8 @@ use actix_web::web::{self, Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::extract::{Caller, pairs};
+use super::answer::respond;
+use super::extract::{Asking, Caller, pairs};
 use super::parameters::PartiesQuery;
 use super::problem::{HttpProblem, words};
 use crate::api::answers::{DriversPage, StoresPage, Token};
@@ -17,16 +18,8 @@ use crate::view::schema::{CredentialId, Driver, DriverId, DriverOrMe, Store, Sto
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
-fn respond(body: &Value) -> HttpResponse {
+fn show(body: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
-}
-
-fn respond_made((body, created): &(Value, bool)) -> HttpResponse {
-    if *created { HttpResponse::Created().json(body) } else { respond(body) }
-}
-
-fn respond_ended() -> HttpResponse {
-    HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
 }
 
 /// Makes a store, or brings the one with this `external_id` up to date.
@@ -35,8 +28,8 @@ fn respond_ended() -> HttpResponse {
     request_body = StoreBody,
     responses((status = 200, description = "It was there and is up to date.", body = Store), (status = 201, description = "It was made.", body = Store)),
 )]
-pub(super) async fn create_store(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    Ok(respond_made(&api.put_store(&caller.0, None, read_body(&body)?).await?))
+pub(super) async fn create_store(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    Ok(respond(&api.put_store(&asking.0, None, read_body(&body)?).await?))
 }
 
 /// Makes a store, or brings the one with this name up to date; one that was deleted is there again.
@@ -48,11 +41,11 @@ pub(super) async fn create_store(api: web::Data<Api>, caller: Caller, body: Byte
 )]
 pub(super) async fn put_store(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     body: Bytes,
 ) -> Answer {
-    Ok(respond_made(&api.put_store(&caller.0, Some(&path), read_body(&body)?).await?))
+    Ok(respond(&api.put_store(&asking.0, Some(&path), read_body(&body)?).await?))
 }
 
 /// Lists stores.
@@ -66,7 +59,7 @@ pub(super) async fn list_stores(
     caller: Caller,
     request: HttpRequest,
 ) -> Answer {
-    Ok(respond(&api.list_stores(&caller.0, &pairs(&request)?).await?))
+    Ok(show(&api.list_stores(&caller.0, &pairs(&request)?).await?))
 }
 
 /// Reads a store.
@@ -76,7 +69,7 @@ pub(super) async fn list_stores(
     responses((status = 200, description = "It.", body = Store)),
 )]
 pub(super) async fn get_store(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.get_store(&caller.0, &path).await?))
+    Ok(show(&api.get_store(&caller.0, &path).await?))
 }
 
 /// Changes what is given of a store.
@@ -88,11 +81,11 @@ pub(super) async fn get_store(api: web::Data<Api>, caller: Caller, path: Path<St
 )]
 pub(super) async fn patch_store(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     body: Bytes,
 ) -> Answer {
-    Ok(respond(&api.patch_store(&caller.0, &path, read_body(&body)?).await?))
+    Ok(respond(&api.patch_store(&asking.0, &path, read_body(&body)?).await?))
 }
 
 /// Pauses a store until a moment, or opens it again.
@@ -104,11 +97,11 @@ pub(super) async fn patch_store(
 )]
 pub(super) async fn pause(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     body: Bytes,
 ) -> Answer {
-    Ok(respond(&api.pause_store(&caller.0, &path, read_body(&body)?).await?))
+    Ok(respond(&api.pause_store(&asking.0, &path, read_body(&body)?).await?))
 }
 
 /// Makes a courier, or brings the one with this `external_id` up to date.
@@ -117,8 +110,8 @@ pub(super) async fn pause(
     request_body = DriverBody,
     responses((status = 200, description = "It was there and is up to date.", body = Driver), (status = 201, description = "It was made.", body = Driver)),
 )]
-pub(super) async fn create_driver(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    Ok(respond_made(&api.put_driver(&caller.0, None, read_body(&body)?).await?))
+pub(super) async fn create_driver(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    Ok(respond(&api.put_driver(&asking.0, None, read_body(&body)?).await?))
 }
 
 /// Makes a courier, or brings the one with this name up to date; one that was deleted is there again.
@@ -130,11 +123,11 @@ pub(super) async fn create_driver(api: web::Data<Api>, caller: Caller, body: Byt
 )]
 pub(super) async fn put_driver(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     body: Bytes,
 ) -> Answer {
-    Ok(respond_made(&api.put_driver(&caller.0, Some(&path), read_body(&body)?).await?))
+    Ok(respond(&api.put_driver(&asking.0, Some(&path), read_body(&body)?).await?))
 }
 
 /// Lists couriers.
@@ -148,7 +141,7 @@ pub(super) async fn list_drivers(
     caller: Caller,
     request: HttpRequest,
 ) -> Answer {
-    Ok(respond(&api.list_drivers(&caller.0, &pairs(&request)?).await?))
+    Ok(show(&api.list_drivers(&caller.0, &pairs(&request)?).await?))
 }
 
 /// Reads a courier.
@@ -158,7 +151,7 @@ pub(super) async fn list_drivers(
     responses((status = 200, description = "It.", body = Driver)),
 )]
 pub(super) async fn get_driver(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.get_driver(&caller.0, &path).await?))
+    Ok(show(&api.get_driver(&caller.0, &path).await?))
 }
 
 /// Changes what is given of a courier.
@@ -170,11 +163,11 @@ pub(super) async fn get_driver(api: web::Data<Api>, caller: Caller, path: Path<S
 )]
 pub(super) async fn patch_driver(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     body: Bytes,
 ) -> Answer {
-    Ok(respond(&api.patch_driver(&caller.0, &path, read_body(&body)?).await?))
+    Ok(respond(&api.patch_driver(&asking.0, &path, read_body(&body)?).await?))
 }
 
 /// Changes a courier's duty.
@@ -186,11 +179,11 @@ pub(super) async fn patch_driver(
 )]
 pub(super) async fn duty(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     body: Bytes,
 ) -> Answer {
-    Ok(respond(&api.set_duty(&caller.0, &path, read_body(&body)?).await?))
+    Ok(respond(&api.set_duty(&asking.0, &path, read_body(&body)?).await?))
 }
 
 /// Issues a token.
@@ -199,9 +192,8 @@ pub(super) async fn duty(
     request_body = TokenBody,
     responses((status = 201, description = "The token.", body = Token)),
 )]
-pub(super) async fn issue_token(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    let token = api.issue_token(&caller.0, read_body(&body)?).await?;
-    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(token))
+pub(super) async fn issue_token(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    Ok(respond(&api.issue_token(&asking.0, read_body(&body)?).await?))
 }
 
 /// Revokes a token or an API key, whether or not there is one.
@@ -212,11 +204,10 @@ pub(super) async fn issue_token(api: web::Data<Api>, caller: Caller, body: Bytes
 )]
 pub(super) async fn revoke_token(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
 ) -> Answer {
-    api.revoke_token(&caller.0, &path).await?;
-    Ok(respond_ended())
+    Ok(respond(&api.revoke_token(&asking.0, &path).await?))
 }
 
 /// Deletes a store without open orders. Past orders keep showing it.
@@ -228,11 +219,10 @@ pub(super) async fn revoke_token(
 )]
 pub(super) async fn delete_store(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
 ) -> Answer {
-    api.delete_store(&caller.0, &path).await?;
-    Ok(respond_ended())
+    Ok(respond(&api.delete_store(&asking.0, &path).await?))
 }
 
 /// Deletes a courier without open orders. Past orders keep showing it.
@@ -244,9 +234,8 @@ pub(super) async fn delete_store(
 )]
 pub(super) async fn delete_driver(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
 ) -> Answer {
-    api.delete_driver(&caller.0, &path).await?;
-    Ok(respond_ended())
+    Ok(respond(&api.delete_driver(&asking.0, &path).await?))
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::api::{Problem, ProblemCode};
 
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The HTTP status of each problem.
@@ -32,8 +33,9 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::OfferClosed
         | ProblemCode::ExternalIdConflict
         | ProblemCode::IdempotencyKeyReused
+        | ProblemCode::IdempotencyKeyInUse
         | ProblemCode::HasOpenOrders => StatusCode::CONFLICT,
-        ProblemCode::CursorTooOld => StatusCode::GONE,
+        ProblemCode::LinkEnded | ProblemCode::CursorTooOld => StatusCode::GONE,
         ProblemCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::Validation
         | ProblemCode::ProofRequired
@@ -91,8 +93,8 @@ impl ResponseError for HttpProblem {
     }
 }
 
-/// The answer to a problem.
-pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
+/// The members of a problem.
+pub(super) fn body(problem: &Problem) -> Value {
     let status = status(problem.code);
     let mut body = problem.body();
     if let Some(members) = body.as_object_mut() {
@@ -101,9 +103,16 @@ pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
         members.insert("title".to_owned(), status.canonical_reason().unwrap_or_default().into());
         // An order's status takes the place of the number that the status line says anyway.
         members.insert("status".to_owned(), order_status.unwrap_or(json!(status.as_u16())));
-        if let Some(id) = request_id {
-            members.insert("request_id".to_owned(), Value::from(id));
-        }
+    }
+    body
+}
+
+/// The answer to a problem.
+pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
+    let status = status(problem.code);
+    let mut body = body(problem);
+    if let (Some(members), Some(id)) = (body.as_object_mut(), request_id) {
+        members.insert("request_id".to_owned(), Value::from(id));
     }
     let mut response = HttpResponse::build(status);
     response.content_type("application/problem+json");
@@ -144,6 +153,12 @@ pub(crate) async fn finish<B: MessageBody + 'static>(
         }
         None => response.map_into_left_body(),
     };
+    // An address may be a secret, and none is for search engines.
+    for (name, value) in [(header::REFERRER_POLICY, "no-referrer"), (ROBOTS, "noindex")] {
+        if !response.headers().contains_key(&name) {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -159,10 +174,12 @@ fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
     if let Some(problem) = error.and_then(Error::as_error::<HttpProblem>) {
         return Some(problem.0.clone());
     }
-    let is_ours = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        // Pages tell people what is wrong in their own way.
+        [&b"application/problem+json"[..], b"text/html"]
+            .iter()
+            .any(|known| kind.as_bytes().starts_with(known))
+    });
     if is_ours {
         return None;
     }

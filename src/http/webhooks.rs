@@ -5,7 +5,8 @@ use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::extract::{Caller, pairs};
+use super::answer::{respond, respond_at};
+use super::extract::{Asking, Caller, pairs};
 use super::parameters::{PageQuery, ReplayQuery};
 use super::problem::{HttpProblem, words};
 use crate::api::answers::{AttemptsPage, Ping, Webhook, WebhooksPage};
@@ -34,7 +35,7 @@ pub(super) fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/webhooks/{webhook}/test").route(web::post().to(ping)));
 }
 
-fn respond(body: &Value) -> HttpResponse {
+fn show(body: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
@@ -44,13 +45,11 @@ fn respond(body: &Value) -> HttpResponse {
     request_body = WebhookBody,
     responses((status = 201, description = "The webhook.", body = Webhook, headers(("Location" = String, description = "Where it is.")))),
 )]
-async fn create(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    let webhook = api.create_webhook(&caller.0, read_body(&body)?).await?;
-    let mut response = HttpResponse::Created();
-    if let Some(id) = webhook.get("id").and_then(Value::as_str) {
-        response.insert_header((header::LOCATION, format!("/v1/webhooks/{id}")));
-    }
-    Ok(response.insert_header((header::CACHE_CONTROL, "no-store")).json(webhook))
+async fn create(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    let webhook = api.create_webhook(&asking.0, read_body(&body)?).await?;
+    let id = webhook.body.as_ref().and_then(|body| body.get("id")).and_then(Value::as_str);
+    let location = id.map(|id| format!("/v1/webhooks/{id}"));
+    Ok(respond_at(&webhook, location))
 }
 
 /// Lists webhooks.
@@ -60,7 +59,7 @@ async fn create(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
     responses((status = 200, description = "A page.", body = WebhooksPage)),
 )]
 async fn list(api: web::Data<Api>, caller: Caller, request: HttpRequest) -> Answer {
-    Ok(respond(&api.list_webhooks(&caller.0, &pairs(&request)?).await?))
+    Ok(show(&api.list_webhooks(&caller.0, &pairs(&request)?).await?))
 }
 
 /// Reads a webhook.
@@ -70,7 +69,7 @@ async fn list(api: web::Data<Api>, caller: Caller, request: HttpRequest) -> Answ
     responses((status = 200, description = "It.", body = Webhook)),
 )]
 async fn get(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.get_webhook(&caller.0, &path).await?))
+    Ok(show(&api.get_webhook(&caller.0, &path).await?))
 }
 
 /// Changes a webhook; one that is enabled goes on where it stopped.
@@ -81,8 +80,8 @@ async fn get(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer 
     responses((status = 200, description = "It, as it is now.", body = Webhook)),
     extensions(("x-problems" = json!(words(&[ProblemCode::CursorTooOld])))),
 )]
-async fn patch(api: web::Data<Api>, caller: Caller, path: Path<String>, body: Bytes) -> Answer {
-    Ok(respond(&api.patch_webhook(&caller.0, &path, read_body(&body)?).await?))
+async fn patch(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Bytes) -> Answer {
+    Ok(respond(&api.patch_webhook(&asking.0, &path, read_body(&body)?).await?))
 }
 
 /// Forgets a webhook.
@@ -91,9 +90,8 @@ async fn patch(api: web::Data<Api>, caller: Caller, path: Path<String>, body: By
     params(("webhook" = WebhookId, Path, description = "Which one.")),
     responses((status = 204, description = "Done, also if it was before.")),
 )]
-async fn delete(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    api.delete_webhook(&caller.0, &path).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+async fn delete(api: web::Data<Api>, asking: Asking, path: Path<String>) -> Answer {
+    Ok(respond(&api.delete_webhook(&asking.0, &path).await?))
 }
 
 /// Lists what was posted, newest first.
@@ -108,7 +106,7 @@ async fn attempts(
     path: Path<String>,
     request: HttpRequest,
 ) -> Answer {
-    Ok(respond(&api.list_webhook_attempts(&caller.0, &path, &pairs(&request)?).await?))
+    Ok(show(&api.list_webhook_attempts(&caller.0, &path, &pairs(&request)?).await?))
 }
 
 /// Gives a webhook a new secret, which is shown.
@@ -118,8 +116,8 @@ async fn attempts(
     request_body = Option<RotateBody>,
     responses((status = 200, description = "The webhook and its secret.", body = Webhook)),
 )]
-async fn rotate(api: web::Data<Api>, caller: Caller, path: Path<String>, body: Bytes) -> Answer {
-    Ok(respond(&api.rotate_webhook(&caller.0, &path, read_body(&body)?).await?))
+async fn rotate(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Bytes) -> Answer {
+    Ok(respond(&api.rotate_webhook(&asking.0, &path, read_body(&body)?).await?))
 }
 
 /// Goes on after another position of the log.
@@ -131,12 +129,12 @@ async fn rotate(api: web::Data<Api>, caller: Caller, path: Path<String>, body: B
 )]
 async fn replay(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     request: HttpRequest,
 ) -> Answer {
     let after = replay_after(&pairs(&request)?)?;
-    Ok(respond(&api.replay_webhook(&caller.0, &path, after).await?))
+    Ok(respond(&api.replay_webhook(&asking.0, &path, after).await?))
 }
 
 /// Posts one event of no meaning.
@@ -145,6 +143,6 @@ async fn replay(
     params(("webhook" = WebhookId, Path, description = "Which one.")),
     responses((status = 200, description = "What came of it.", body = Ping)),
 )]
-async fn ping(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.ping_webhook(&caller.0, &path).await?))
+async fn ping(api: web::Data<Api>, asking: Asking, path: Path<String>) -> Answer {
+    Ok(respond(&api.ping_webhook(&asking.0, &path).await?))
 }

@@ -8,18 +8,21 @@
 //! Absent on purpose: it asks nobody and knows no channel; who is which audience is decided by
 //! those who check tokens.
 
+mod erase;
 mod event;
 mod fact;
+mod link;
 mod offer;
 mod order;
 mod party;
 pub mod schema;
 
+pub use erase::erase_data;
 pub use event::{LogEvent, is_for};
 pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
-pub use party::{driver, store};
+pub use party::{driver, store, tour};
 
 use crate::domain::{Driver, Order, Store, Word};
 use jiff::Timestamp;
@@ -41,6 +44,10 @@ pub struct Sheet {
 pub enum Audience {
     /// The customer, signed in.
     Customer,
+    /// The bearer of a tracking link: the customer, or whoever was given the address.
+    Link,
+    /// The same when the order has been over for a while: sees how it ended.
+    PastLink,
     /// The store of the order.
     Store,
     /// The courier who has the order.
@@ -55,8 +62,21 @@ pub enum Audience {
 
 impl Audience {
     /// Every audience, for tests by enumeration.
-    pub const ALL: &'static [Self] =
-        &[Self::Customer, Self::Store, Self::Driver, Self::FormerDriver, Self::Ops, Self::Platform];
+    pub const ALL: &'static [Self] = &[
+        Self::Customer,
+        Self::Link,
+        Self::PastLink,
+        Self::Store,
+        Self::Driver,
+        Self::FormerDriver,
+        Self::Ops,
+        Self::Platform,
+    ];
+
+    /// Whether it is who waits for the order, and follows it by its steps.
+    const fn is_customer(self) -> bool {
+        matches!(self, Self::Customer | Self::Link | Self::PastLink)
+    }
 
     /// Whether it sees everything but the PIN.
     const fn is_inside(self) -> bool {

@@ -24,7 +24,7 @@ async fn a_change_insists_on_the_version_it_names() {
         let problem = post(&who, &accept, &[("if-match", tag)], &empty).await;
         let problem = problem.expect_problem(409, "version_mismatch");
         assert_eq!((&problem["version"], &problem["status"]), (&json!(1), &json!("placed")));
-        assert_eq!(problem["allowed"], json!(["accept", "reject"]));
+        assert_eq!(problem["allowed"], json!(["accept", "reject", "note"]));
     }
     for tag in ["", "\"\"", "one", "\"1\", \"2\"", "1.0", "99999999999999999999"] {
         let problem = post(&who, &accept, &[("if-match", tag)], &empty).await;
@@ -152,7 +152,9 @@ async fn a_new_order_with_a_key_is_made_once() {
     let body = city.order_body(json!({}));
     let first = post(&city.platform, "/v1/orders", &key, &body).await.expect(201);
     let before = server.database.contents().await;
-    assert_eq!(post(&city.platform, "/v1/orders", &key, &body).await.expect(200), first);
+    let again = post(&city.platform, "/v1/orders", &key, &body).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (201, Some("true")));
+    assert_eq!(again.body, first);
     let other = city.order_body(json!({}));
     let problem = post(&city.platform, "/v1/orders", &key, &other).await;
     problem.expect_problem(409, "idempotency_key_reused");
