@@ -24,6 +24,7 @@ update orders o set
     search_mode = r.search_mode, search_offer_s = r.search_offer_s, search_until = r.search_until,
     lost_by = r.lost_by, eta_source = r.eta_source, eta_at = r.eta_at, told = r.told,
     erased_at = r.erased_at,
+    request_hash = case when r.erased_at is null then o.request_hash else ''::bytea end,
     closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end, updated_at = $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,

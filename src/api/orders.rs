@@ -262,13 +262,13 @@ pub(super) fn acting(
     let action = Action::find(action).map_err(|_| Problem::not_found())?;
     let id = order_id(order)?;
     let given = body.clone();
-    let (command, body) = match action {
-        Action::Update => (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default()),
-        Action::Eta => (Command::Eta(promise(&parse(body)?)?), ActionBody::default()),
-        _ => {
-            let body: ActionBody = parse(body)?;
-            (command(action, &body)?, body)
-        }
+    let (command, body) = if action == Action::Update {
+        (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
+    } else if action == Action::Eta {
+        (Command::Eta(promise(&parse(body)?)?), ActionBody::default())
+    } else {
+        let body: ActionBody = parse(body)?;
+        (command(action, &body)?, body)
     };
     if principal.role == Role::Customer && !principal.orders.contains(&id) {
         return Err(Problem::not_found());
@@ -455,6 +455,15 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::AtDoor => Command::AtDoor,
         Action::Note => Command::Note { text: body.text()? },
         Action::Erase => Command::Erase,
-        _ => return Err(Problem::not_found()),
+        Action::Update
+        | Action::Eta
+        | Action::Search
+        | Action::SearchFailed
+        | Action::NextRound
+        | Action::AcceptOffer
+        | Action::DeclineOffer
+        | Action::Route
+        | Action::Watch
+        | Action::Late => return Err(Problem::not_found()),
     })
 }

@@ -149,10 +149,12 @@ impl Room {
         let Some((order, store, rules)) = parties else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
-        let named = match command {
-            Command::Assign { driver } => Some(*driver),
-            Command::AcceptOffer { .. } => change.by.id.parse().ok(),
-            _ => None,
+        let named = if let Command::Assign { driver } = command {
+            Some(*driver)
+        } else if matches!(command, Command::AcceptOffer { .. }) {
+            change.by.id.parse().ok()
+        } else {
+            None
         };
         let known = named.filter(|driver| !self.deleted_drivers.contains(driver));
         let driver = known.and_then(|driver| self.courier(driver));

@@ -144,14 +144,13 @@ impl Writes {
         now: Timestamp,
     ) {
         let order = &sheet.order;
-        let fact = match offer.state {
-            OfferState::Pending => Fact::OfferSent(Box::new(offer.clone())),
-            _ => Fact::OfferClosed(Box::new(offer.clone())),
+        let fact = if offer.state == OfferState::Pending {
+            Fact::OfferSent(Box::new(offer.clone()))
+        } else {
+            Fact::OfferClosed(Box::new(offer.clone()))
         };
-        let by = match offer.state {
-            OfferState::Accepted | OfferState::Declined => change.by.clone(),
-            _ => Actor::system(),
-        };
+        let answered = matches!(offer.state, OfferState::Accepted | OfferState::Declined);
+        let by = if answered { change.by.clone() } else { Actor::system() };
         self.events.push(EventRecord {
             id: EventId::new().uuid(),
             tenant_id: order.tenant.uuid(),

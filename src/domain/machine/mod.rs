@@ -144,12 +144,12 @@ impl Order {
         facts: &'a Facts<'a>,
     ) -> Result<Option<Advance<'a>>, Refusal> {
         let action = command.action();
-        let asked = match command {
-            Command::AcceptOffer { offer } | Command::DeclineOffer { offer } => {
+        let asked =
+            if let Command::AcceptOffer { offer } | Command::DeclineOffer { offer } = command {
                 asked(*offer, by, facts)
-            }
-            _ => None,
-        };
+            } else {
+                None
+            };
         if !self.concerns(by) && asked.is_none() {
             return Err(Refusal::NotFound);
         }
