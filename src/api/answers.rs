@@ -7,8 +7,8 @@
 use utoipa::ToSchema;
 
 use crate::view::schema::{
-    Action, CredentialId, Driver, Event, EventId, Leg, Offer, OfferData, Order, Store, Time,
-    WebhookId,
+    Action, BatchId, CredentialId, Driver, Event, EventId, Leg, LinkToken, Offer, OfferData, Order,
+    OrderId, Store, Time, WebhookId,
 };
 
 /// A page of orders, newest first.
@@ -81,8 +81,114 @@ pub enum OfferAnswer {
 /// A courier's tour.
 #[derive(ToSchema)]
 pub struct Tour {
-    /// Its orders, the first first.
-    pub orders: Vec<Order>,
+    /// The tour; null when it has no stops.
+    #[schema(required)]
+    pub batch: Option<BatchId>,
+    /// Its stops, the first first.
+    pub orders: Vec<Stop>,
+}
+
+/// Where an order comes in a tour.
+#[derive(ToSchema)]
+pub struct Stop {
+    /// The order.
+    pub id: OrderId,
+    /// Its version.
+    #[schema(minimum = 1)]
+    pub version: i64,
+    /// Where in the tour it comes.
+    #[schema(required)]
+    pub stop_seq: Option<i32>,
+    /// Stops of the tour before it.
+    pub stops_before: i32,
+}
+
+/// What became of many orders, in the order of the items.
+#[derive(ToSchema)]
+pub struct BulkResults {
+    /// One for each.
+    pub results: Vec<BulkResult>,
+}
+
+/// What became of one of many: it has an `order`, or a `problem`.
+#[derive(ToSchema)]
+pub struct BulkResult {
+    /// The status that it would have been answered with by itself; not over a socket.
+    #[schema(required = false)]
+    pub status: u16,
+    /// The order as it is now.
+    #[schema(required = false)]
+    pub order: Order,
+    /// Whether it was made just now.
+    #[schema(required = false)]
+    pub created: bool,
+    /// Whether its key was answered like this before, and nothing was done this time.
+    #[schema(required = false)]
+    pub replayed: bool,
+    /// Why it was not done.
+    #[schema(required = false)]
+    pub problem: ItemProblem,
+}
+
+/// Why one of many was not done.
+#[derive(ToSchema)]
+pub struct ItemProblem {
+    /// Always `about:blank`; not over a socket.
+    #[schema(rename = "type", required = false)]
+    pub kind: String,
+    /// The name of the HTTP status; not over a socket.
+    #[schema(required = false)]
+    pub title: String,
+    /// Where the order stands, when a change of it was refused; else the HTTP status, or over a
+    /// socket nothing.
+    #[schema(schema_with = status, required = false)]
+    pub status: String,
+    /// The word to act upon.
+    pub code: String,
+    /// A sentence for people.
+    pub detail: String,
+    /// The fields at fault.
+    #[schema(required = false)]
+    pub fields: Vec<FieldAtFault>,
+    /// Where the courier of the order stands.
+    #[schema(required = false)]
+    pub leg: Leg,
+    /// The order's version.
+    #[schema(required = false)]
+    pub version: i64,
+    /// What the caller may do to the order as it stands.
+    #[schema(required = false)]
+    pub allowed: Vec<Action>,
+}
+
+/// A tracking link.
+#[derive(ToSchema)]
+pub struct Link {
+    /// What it is revoked by.
+    pub id: CredentialId,
+    /// What it shows.
+    pub order: OrderId,
+    /// Hours that it lasts after the order's end.
+    #[schema(minimum = 1)]
+    pub ttl_h: u64,
+    /// When it ends; null while the order goes on.
+    #[schema(required)]
+    pub ends_at: Option<Time>,
+    /// When it was made.
+    pub created_at: Time,
+    /// Its token, to who makes it.
+    #[schema(required = false)]
+    pub token: LinkToken,
+    /// The path of its page, to who makes it.
+    #[schema(required = false)]
+    pub url: String,
+}
+
+/// An order's tracking links.
+#[derive(ToSchema)]
+pub struct LinksPage {
+    /// The links.
+    pub links: Vec<Link>,
 }
 
 /// What was made of points.

@@ -36,12 +36,12 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub use body::{ActionBody, EtaBody, FieldProblem, OrderBody, PatchBody, read_body};
-pub use bulk::Bulk;
+pub use bulk::{ActingBody, Bulk, BulkBody, OrdersBody, PlacingBody};
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use link_places::{LinkPlace, LinkPlaces};
-pub use links::Tracked;
+pub use links::{LinkBody, Tracked};
 pub use locations::LocationsBody;
 pub use offers::{NothingBody, RouteBody, SearchBody};
 pub use once::Answer;

@@ -22,7 +22,9 @@ pub(super) fn expand(document: &mut Value) {
         let actions: Vec<&str> = actions.map(|action| action.word()).collect();
         for (last, words) in [("action", actions.as_slice()), ("answer", &["accept", "decline"])] {
             let ending = format!("{{{last}}}");
-            let all = paths.keys().find(|path| path.ends_with(&ending)).cloned();
+            // Not that of many orders, which stays one.
+            let is_of_one = |path: &&String| path.ends_with(&ending) && !path.contains("/bulk/");
+            let all = paths.keys().find(is_of_one).cloned();
             let Some((path, template)) = all.and_then(|path| paths.remove_entry(&path)) else {
                 continue;
             };

@@ -14,7 +14,9 @@
 
 mod actions;
 mod asyncapi;
+mod bulk;
 mod connections;
+mod keys;
 mod openapi;
 mod problems;
 mod rpc;

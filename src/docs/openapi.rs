@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
-use super::{METHODS, actions, at, connections, problems, reference};
+use super::{METHODS, actions, at, bulk, connections, keys, problems, reference};
 use crate::api::ProblemCode;
 use crate::http;
 use crate::view::schema;
@@ -43,18 +43,21 @@ pub(super) fn document() -> Value {
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         add_events(schemas);
     }
+    bulk::complete(&mut document);
     actions::expand(&mut document);
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         let bodies = schemas.iter_mut().filter(|(name, _)| name.ends_with("Body"));
         bodies.for_each(|(_name, schema)| bound_texts(schema));
-        schemas["Problem"]["properties"]["code"]["enum"] =
-            ProblemCode::ALL.iter().map(|code| code.word()).collect();
+        let codes: Value = ProblemCode::ALL.iter().map(|code| code.word()).collect();
+        for problem in ["Problem", "ItemProblem"] {
+            schemas[problem]["properties"]["code"]["enum"] = codes.clone();
+        }
     }
     if let Some(paths) = document["paths"].as_object_mut() {
         connections::add(paths);
         for path in paths.values_mut().filter_map(Value::as_object_mut) {
             let operations = path.iter_mut().filter(|(name, _)| METHODS.contains(&name.as_str()));
-            operations.for_each(|(_method, operation)| complete(operation));
+            operations.for_each(|(method, operation)| complete(method, operation));
         }
     }
     document
@@ -64,6 +67,7 @@ fn tags() -> Value {
     json!([
         {"name": "Orders"},
         {"name": "Offers", "description": "Couriers are asked, and answer."},
+        {"name": "Tracking", "description": "Links to one order, for whoever is given one."},
         {"name": "Events", "description": "What happened: an order's, and the whole log."},
         {"name": "Stores"},
         {"name": "Couriers"},
@@ -118,7 +122,8 @@ fn bound_text(schema: &mut Value) {
 }
 
 /// Completes one operation.
-fn complete(operation: &mut Value) {
+fn complete(method: &str, operation: &mut Value) {
+    keys::add(method, operation);
     for parameter in
         operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten()
     {
@@ -134,4 +139,10 @@ fn complete(operation: &mut Value) {
         }
     }
     problems::add(operation);
+    if method == "head" {
+        let answers = operation["responses"].as_object_mut().into_iter().flatten();
+        for (_status, answer) in answers {
+            answer.as_object_mut().and_then(|answer| answer.remove("content"));
+        }
+    }
 }

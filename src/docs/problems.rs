@@ -52,12 +52,15 @@ fn codes(operation: &Value) -> Vec<ProblemCode> {
 fn answer(status: u16, words: &[&str]) -> Value {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     let mut headers = json!({});
+    let seconds = json!({"type": "integer", "minimum": 1});
     match status {
         401 => headers["WWW-Authenticate"] = header("`Bearer`.", &json!({"type": "string"})),
-        503 => {
-            let seconds = json!({"type": "integer", "minimum": 1});
+        409 if words.contains(&ProblemCode::IdempotencyKeyInUse.word()) => {
             headers["Retry-After"] = header("Seconds until it may do.", &seconds);
+            // Only of that one.
+            headers["Retry-After"]["required"] = false.into();
         }
+        503 => headers["Retry-After"] = header("Seconds until it may do.", &seconds),
         _ => {}
     }
     let schema = json!({

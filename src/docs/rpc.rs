@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{METHODS, at, reference, referred};
 
 /// One method.
+#[derive(Clone)]
 pub(super) struct Method {
     /// Its name, as `order.accept`.
     pub(super) name: String,
@@ -36,6 +37,10 @@ pub(super) fn methods(openapi: &Value) -> Vec<Method> {
             }
         }
     }
+    // As it is called every few seconds, it has a short name too.
+    if let Some(locations) = found.iter().find(|method| method.name == "driver.locations") {
+        found.push(Method { name: "locations".to_owned(), ..locations.clone() });
+    }
     found.sort_by(|one, other| one.name.cmp(&other.name));
     found
 }
@@ -62,7 +67,10 @@ fn data(openapi: &Value, operation: &Value) -> Value {
         };
         let themselves = matches!(
             (at(operation, "/operationId").as_str(), name),
-            (Some("store.pause"), "store") | (Some("driver.duty"), "driver")
+            (Some("store.pause"), "store")
+                | (Some("driver.duty"), "driver")
+                // Of none that is named: all of the order.
+                | (Some("link.revoke"), "link")
         );
         if at(parameter, "/required") == true && !themselves {
             required.push(member.into());

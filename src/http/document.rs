@@ -2,11 +2,11 @@
 
 use utoipa::OpenApi;
 
-use super::{events, health, offers, orders, parties, webhooks};
+use super::{bulk, events, health, links, offers, orders, parties, webhooks};
 use crate::api::answers::{FieldAtFault, ProblemAnswer};
 use crate::view::schema::{
-    Action, CredentialId, DriverId, DriverOrMe, Leg, OfferId, OfferVerb, OrderId, Status, StoreId,
-    WebhookId,
+    Action, CredentialId, DriverId, DriverOrMe, Leg, LinkToken, OfferId, OfferVerb, OrderId,
+    Status, StoreId, WebhookId,
 };
 
 /// What the handlers say of themselves. A route that is not listed here is found by the behaviour
@@ -23,6 +23,14 @@ use crate::view::schema::{
         orders::assign,
         orders::unassign,
         orders::act,
+        bulk::create,
+        bulk::act,
+        links::create,
+        links::list,
+        links::revoke_all,
+        links::revoke_one,
+        links::track,
+        links::peek,
         events::of_order,
         events::of_tenant,
         offers::search,
@@ -71,6 +79,7 @@ use crate::view::schema::{
         OfferId,
         OfferVerb,
         CredentialId,
+        LinkToken,
         WebhookId,
         Action,
         Status,

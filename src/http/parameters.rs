@@ -5,20 +5,11 @@ use utoipa::IntoParams;
 
 use crate::view::schema::{Leg, Status};
 
-/// The conditions of a change.
+/// The condition of a change of an order.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only a description")]
 pub(super) struct Conditions {
-    /// The same key with the same request within 24 hours: the same answer, and no second effect.
-    #[param(
-        rename = "Idempotency-Key",
-        min_length = 1,
-        max_length = 255,
-        required = false,
-        pattern = r"^[!-~]([ -~]*[!-~])?$"
-    )]
-    idempotency_key: String,
     /// Only if the order has this version: the number, bare or as an `ETag`, or `*` for any.
     #[param(
         rename = "If-Match",
@@ -26,6 +17,16 @@ pub(super) struct Conditions {
         pattern = r#"^(\*|(W/)?"[0-9]{1,18}"|[0-9]{1,18})$"#
     )]
     if_match: String,
+}
+
+/// What the caller has already.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only a description")]
+pub(super) struct IfNew {
+    /// `ETag`s of earlier answers.
+    #[param(rename = "If-None-Match", required = false)]
+    if_none_match: String,
 }
 
 /// Which orders to list.

@@ -142,6 +142,7 @@ async fn replay(
     post, path = "/v1/webhooks/{webhook}/test", operation_id = "webhook.test", tag = "Webhooks",
     params(("webhook" = WebhookId, Path, description = "Which one.")),
     responses((status = 200, description = "What came of it.", body = Ping)),
+    extensions(("x-problems" = json!(words(&[ProblemCode::IdempotencyKeyInUse])))),
 )]
 async fn ping(api: web::Data<Api>, asking: Asking, path: Path<String>) -> Answer {
     Ok(respond(&api.ping_webhook(&asking.0, &path).await?))

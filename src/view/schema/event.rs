@@ -144,6 +144,7 @@ kinds! {
     "order.eta" EtaData;
     "order.late" LateData;
     "order.noted" NotedData;
+    "order.erased" PlainData;
     "offer.sent" OfferData;
     "offer.closed" OfferData;
     "courier.searching" SearchingData;

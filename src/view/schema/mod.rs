@@ -74,6 +74,8 @@ texts! {
     EventId = id::<domain::EventId>("ev");
     /// A token or API key.
     CredentialId = id::<domain::CredentialId>("cr");
+    /// The token of a tracking link.
+    LinkToken = text().pattern(Some("^tl_[0-9a-f]{64}$"));
     /// A webhook.
     WebhookId = id::<domain::WebhookId>("wh");
     /// A tenant.

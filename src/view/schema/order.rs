@@ -113,6 +113,9 @@ pub struct Order {
     /// Data of the platform's own; for dispatchers and the platform.
     #[schema(required = false)]
     pub meta: Meta,
+    /// When what is personal of it was erased; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub erased_at: Time,
 }
 
 /// A search for a courier.

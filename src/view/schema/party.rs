@@ -39,9 +39,11 @@ pub struct StoreOfOrder {
     pub id: StoreId,
     /// How it is called.
     pub name: String,
-    /// Latitude, WGS84 degrees.
+    /// Latitude, WGS84 degrees; not by a link to what is over.
+    #[schema(required = false)]
     pub lat: f64,
-    /// Longitude, WGS84 degrees.
+    /// Longitude, WGS84 degrees; not by a link to what is over.
+    #[schema(required = false)]
     pub lng: f64,
     /// Its IANA time zone.
     pub tz: String,
