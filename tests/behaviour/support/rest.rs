@@ -121,6 +121,7 @@ impl Rest {
             status: response.status().as_u16(),
             kind: kind.unwrap_or_default(),
             answer: &bytes,
+            replayed: response.headers().contains_key("idempotent-replayed"),
         };
         exchange.check();
         let body = serde_json::from_slice(&bytes)
