@@ -33,7 +33,7 @@ impl EventsQuery {
         let mut query = Self::default();
         for (name, value) in pairs {
             match name.as_str() {
-                "after" => query.after = whole(name, value)?,
+                "after" => query.after = number(name, value)?,
                 "limit" => query.limit = Some(number(name, value)?),
                 "types" => {
                     query.types = Some(value.split(',').map(str::to_owned).collect());

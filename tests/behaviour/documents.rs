@@ -139,8 +139,10 @@ async fn every_rpc_method_is_documented_and_no_other() {
     let text = text.unwrap();
     let words = |text: &'static str| text.split('"').skip(1).step_by(2).collect::<Vec<_>>();
     let text: &'static str = text.leak();
-    let arms = text.lines().filter(|line| line.trim_start().starts_with("(\""));
-    for line in arms.filter_map(|line| line.split("=>").next()) {
+    let lines = text.lines().map(|line| line.trim_start().trim_start_matches("| "));
+    let arms = lines.filter(|line| line.starts_with("(\""));
+    let arms = arms.filter_map(|line| line.split("=>").next());
+    for line in arms.flat_map(|line| line.split(") | (")) {
         let (nouns, verbs) = line.split_once(',').unwrap();
         for noun in words(nouns) {
             for verb in words(verbs) {

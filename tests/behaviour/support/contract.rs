@@ -117,6 +117,31 @@ pub fn check_event(event: &Value) {
     HEARD.lock().unwrap().insert(kind.to_owned());
 }
 
+/// Holds a call that was answered, and its answer, against what is said of the method.
+pub fn check_call(mut call: Value, reply: &Value) {
+    let Some(method) = call["rpc"]["method"].as_str().map(str::to_owned) else { return };
+    let message = |what: &str| &ASYNCAPI["components"]["messages"][format!("{method}.{what}")];
+    // What is no write is answered by the protocol alone.
+    if !message("reply").is_object() {
+        return;
+    }
+    if reply.get("error").is_some() {
+        let refusal = &ASYNCAPI["components"]["messages"]["Error"]["payload"];
+        check(&format!("the refusal of {method}"), refusal, reply, true);
+        return;
+    }
+    let data = &reply["rpc"]["data"];
+    check(&format!("the answer to {method}"), &message("reply")["payload"], reply, true);
+    // As one of many it may be wrong.
+    let is_partial = data["results"]
+        .as_array()
+        .is_some_and(|results| results.iter().any(|result| result.get("problem").is_some()));
+    if !is_partial {
+        call["id"] = reply["id"].clone();
+        check(&format!("the call of {method}"), &message("call")["payload"], &call, false);
+    }
+}
+
 /// Holds the state that a subscribe brought against the schema of its channel.
 pub fn check_state(channel: &str, state: &Value) {
     let schema = match channel.split(':').next().unwrap() {

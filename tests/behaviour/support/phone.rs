@@ -114,7 +114,10 @@ impl Phone {
 
     /// Calls a method; the reply, result or error.
     pub async fn rpc(&mut self, method: &str, data: Value) -> Value {
-        self.ask(json!({"rpc": {"method": method, "data": data}})).await
+        let call = json!({"rpc": {"method": method, "data": data}});
+        let reply = self.ask(call.clone()).await;
+        contract::check_call(call, &reply);
+        reply
     }
 
     /// Waits for the next push.
