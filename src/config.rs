@@ -101,6 +101,8 @@ sections! {
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
+    /// `[proofs]`
+    Proofs { body_limit_bytes: usize, data_limit_bytes: usize, uploads_max: usize, store_s: Secs, }
     /// `[webhooks]`
     Webhooks { allow_http: bool, allow_private: bool, ca_file: String, per_tenant_max: u32,
         timeout_ms: Millis, answer_limit_bytes: usize, deliveries_max: usize, turn_s: Secs,
@@ -110,7 +112,8 @@ sections! {
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        timers: Timers, feed: Feed, socket: Socket, api: Api, webhooks: Webhooks, log: Log, }
+        timers: Timers, feed: Feed, socket: Socket, api: Api, proofs: Proofs,
+        webhooks: Webhooks, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -225,6 +228,9 @@ impl Config {
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
+            proofs.body_limit_bytes 1_024..=16_777_216;
+            proofs.data_limit_bytes 0..=1_048_576; proofs.uploads_max 1..=1_000;
+            proofs.store_s 0..=31_536_000;
             webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
             webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;
             webhooks.turn_s 1..=300; webhooks.page_len 1..=1_000; webhooks.lease_s 10..=600;

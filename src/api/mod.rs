@@ -17,6 +17,7 @@ mod offers;
 mod orders;
 mod parties;
 mod problem;
+mod proofs;
 mod rpc;
 mod shared;
 mod tokens;
@@ -35,6 +36,7 @@ pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use proofs::ProofAnswer;
 pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
 pub use webhooks::replay_after;
@@ -80,6 +82,8 @@ pub struct Api {
     pub poster: Poster,
     /// Pings of webhooks that may still be under way.
     pub pings: Semaphore,
+    /// Proofs that may still be handed in at once.
+    pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
     /// What all sockets share.

@@ -50,6 +50,10 @@ impl Api {
                 Ok(driver) => self.set_route(&asked, &driver, data).await,
                 Err(problem) => Err(problem),
             },
+            ("proof", "add") => match required(&mut data, "order") {
+                Ok(order) => self.add_proof(&asked, &order, data).await.map(|added| added.body),
+                Err(problem) => Err(problem),
+            },
             ("driver", "locations") => self.note_locations(principal, data).await,
             ("order", action) => match take(&mut data, "order") {
                 Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
@@ -166,7 +170,8 @@ fn is_unknown_action(action: &str) -> bool {
                 | Action::DeclineOffer
                 | Action::Route
                 | Action::Watch
-                | Action::Late)
+                | Action::Late
+                | Action::AddProof)
     )
 }
 

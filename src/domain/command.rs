@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::id::{BatchId, DriverId, OfferId};
 use super::offer::Ask;
-use super::order::{Dropoff, Notice, Proof, ReasonCode, Window};
+use super::order::{Dropoff, Notice, ReasonCode, Window};
+use super::proof::{NewProof, Proof};
 use super::words::words;
 
 words! {
@@ -72,6 +73,8 @@ words! {
         Late "late",
         /// A remark for those who work on it.
         Note "note",
+        /// Something that proves a hand-over.
+        AddProof "add_proof",
     }
 }
 
@@ -134,6 +137,7 @@ pub enum Command {
     /// The customer's code, which a customer must give and a store may check.
     Collect {
         pin: Option<String>,
+        proofs: Vec<Proof>,
     },
     Cancel {
         reason: Given,
@@ -184,6 +188,7 @@ pub enum Command {
     Note {
         text: String,
     },
+    AddProof(Box<NewProof>),
 }
 
 impl Command {
@@ -221,6 +226,7 @@ impl Command {
             Self::Watch => Action::Watch,
             Self::Late(_) => Action::Late,
             Self::Note { .. } => Action::Note,
+            Self::AddProof(_) => Action::AddProof,
         }
     }
 }

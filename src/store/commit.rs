@@ -62,6 +62,7 @@ pub(super) async fn write_and_commit(
     let set_timers = Step::prepare(client, !set.is_empty(), statement::UPSERT_TIMERS).await?;
     let end_timers = Step::prepare(client, !ended.is_empty(), statement::DELETE_TIMERS).await?;
     let offers = Step::prepare(client, !writes.offers.is_empty(), statement::UPSERT_OFFERS).await?;
+    let proofs = Step::prepare(client, !writes.proofs.is_empty(), statement::INSERT_PROOFS).await?;
     let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
 
     let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
@@ -112,6 +113,7 @@ pub(super) async fn write_and_commit(
         timers_set,
         timers_ended,
         offered,
+        proved,
         appended,
         committed,
     ) = futures::join!(
@@ -137,6 +139,7 @@ pub(super) async fn write_and_commit(
         send(&set_timers, vec![&set.kinds, &set.subjects, &set.tenants, &set.due_ats]),
         send(&end_timers, vec![&ended.kinds, &ended.subjects, &ended.tenants]),
         send(&offers, vec![&writes.offers]),
+        send(&proofs, vec![&writes.proofs]),
         send(&append, vec![&writes.events]),
         commit,
     );
@@ -154,6 +157,7 @@ pub(super) async fn write_and_commit(
     timers_set?;
     timers_ended?;
     offered?;
+    proved?;
     let appended = appended?;
     committed?;
     let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::change::{Change, IdempotencyKey, LookedUp, Outcome, Target};
 use super::offers::OfferRecord;
+use super::proofs::ProofRecord;
 use super::record::{EventRecord, OrderRecord};
 use super::timers::Subject;
 use crate::domain::{
@@ -63,6 +64,8 @@ pub(super) struct Writes {
     pub(super) timers: Vec<(Subject, TenantId, Option<Timestamp>)>,
     /// Offers as they are after it.
     pub(super) offers: Vec<OfferRecord>,
+    /// Proofs that were recorded.
+    pub(super) proofs: Vec<ProofRecord>,
     /// Couriers whose tours have lost a stop: the others are to be looked at.
     pub(super) tours: HashSet<DriverId>,
     pub(super) ended_stores: Vec<StoreId>,
@@ -408,6 +411,7 @@ impl Writes {
     fn add_events(&mut self, change: &Change, sheet: &Sheet, events: &[Event], now: Timestamp) {
         let order = &sheet.order;
         for event in events {
+            self.proofs.extend(ProofRecord::of(event, order, change.place, now));
             let mut data = fact_data(&event.fact, Some(sheet));
             // Consequences happen by themselves: only what the caller did has a place.
             if let (Some(place), Some(data)) = (change.place, data.as_object_mut())

@@ -13,12 +13,14 @@ mod fact;
 mod offer;
 mod order;
 mod party;
+mod proof;
 
 pub use event::LogEvent;
 pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
 pub use party::{driver, store};
+pub use proof::{ShownProof, proof, shows_proof};
 
 use crate::domain::{Driver, Order, Store, Word};
 use jiff::Timestamp;

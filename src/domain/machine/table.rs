@@ -122,6 +122,7 @@ static ROWS: &[Row] = &[
     row(Action::Watch, ALIVE, &[System]).courier(HELD),
     row(Action::Late, ALIVE, &[System]),
     row(Action::Note, ANY, &[Role::Store, Driver, Ops, Platform]),
+    row(Action::AddProof, ANY, &[Role::Store, Driver, Ops]),
 ];
 
 /// Whether the role does this at all, to some order.
