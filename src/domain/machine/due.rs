@@ -21,8 +21,8 @@ impl Order {
     }
 
     /// Whether it is to be looked every [`super::WATCH_EVERY`] where its courier is.
-    pub const fn is_watched(&self) -> bool {
-        self.leg.has_driver()
+    pub fn is_watched(&self) -> bool {
+        self.leg.has_driver() && self.status != Status::Returning
     }
 
     /// When its status changes by itself.

@@ -24,8 +24,8 @@ type Done = Result<(), Refusal>;
 pub(super) fn plan_search(order: &mut Order, facts: &Facts<'_>) {
     let waits = order.leg == Leg::None && facts.rules.offers.mode.is_some();
     let is_delivery = order.fulfilment == crate::domain::Fulfilment::Delivery;
-    order.search.at = order
-        .ready_eta
+    let ready = order.stamps.ready.or(order.ready_eta);
+    order.search.at = ready
         .filter(|_| waits && is_delivery)
         .map(|eta| earlier(eta, facts.rules.offers.lead).max(facts.now));
 }

@@ -46,6 +46,8 @@ const ASSIGNABLE: &[Status] = &[Placed, Accepted, Preparing, Ready];
 const ALIVE: &[Status] = &[Scheduled, Placed, Accepted, Preparing, Ready, PickedUp, Returning];
 /// Where the end of everything is, too.
 const ANY: &[Status] = Status::ALL;
+/// It can be late, and its courier near.
+const GOING: &[Status] = &[Placed, Accepted, Preparing, Ready, PickedUp];
 /// It is promised to somebody.
 const PROMISED: &[Status] = &[Accepted, Preparing, Ready, PickedUp];
 /// A courier has it, or is coming for it.
@@ -118,9 +120,10 @@ static ROWS: &[Row] = &[
     row(Action::Assign, &[PickedUp, Returning], &[Ops]).courier(CARRIED),
     // Where it comes in a tour, when it will be there, and what follows from where its courier is.
     row(Action::Route, ALIVE, &[Driver, Ops, Platform]).courier(HELD),
-    row(Action::Eta, PROMISED, &[Driver, Platform]),
-    row(Action::Watch, ALIVE, &[System]).courier(HELD),
-    row(Action::Late, ALIVE, &[System]),
+    row(Action::Eta, PROMISED, &[Driver, Platform]).courier(Leg::ALL),
+    row(Action::Eta, PROMISED, &[Platform]).store_delivery(),
+    row(Action::Watch, GOING, &[System]).courier(HELD),
+    row(Action::Late, GOING, &[System]),
     row(Action::Note, ANY, &[Role::Store, Driver, Ops, Platform]),
     row(Action::AddProof, ANY, &[Role::Store, Driver, Ops]),
 ];

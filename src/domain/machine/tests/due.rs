@@ -3,42 +3,57 @@
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use super::{Scene, draft, rules, window_in};
+use super::{Scene, draft, merged, rules, window_in};
 use crate::domain::{
-    Actor, Command, Fulfilment, Judgement, Order, Patch, ReasonCode, Role, Status, Step, Word as _,
+    Actor, Command, Fulfilment, Judgement, Notice, Order, Patch, ReasonCode, Role, Status, Step,
+    Word as _,
 };
 
 use Fulfilment::Delivery;
 
 impl Scene {
     /// The types of what happens by itself now.
-    fn settled(&mut self) -> Vec<&'static str> {
+    pub(super) fn settled(&mut self) -> Vec<&'static str> {
         let steps = self.steps();
-        let kinds = steps.iter().flat_map(|(_, events)| events).map(|event| event.fact.kind());
-        let kinds = kinds.collect();
-        if let Some((order, _)) = steps.into_iter().next_back() {
-            self.order = order;
-        }
+        let kinds = kinds_of(&steps);
+        self.walk(steps);
         kinds
     }
 
-    fn steps(&self) -> Vec<Step> {
+    fn walk(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            self.offers = merged(&self.offers, &step.offers);
+            self.order = step.order;
+        }
+    }
+
+    pub(super) fn steps(&self) -> Vec<Step> {
         self.order.settle(&self.facts())
     }
 
     /// Lets time go on until something is due, and a little further or not quite as far.
-    fn come_due(&mut self, late: SignedDuration) {
+    pub(super) fn come_due(&mut self, late: SignedDuration) {
         self.now = self.order.due().unwrap() + late;
     }
 }
 
-const ON_TIME: SignedDuration = SignedDuration::ZERO;
-const TOO_EARLY: SignedDuration = SignedDuration::from_millis(-1);
+fn kinds_of(steps: &[Step]) -> Vec<&'static str> {
+    steps.iter().flat_map(|step| &step.events).map(|event| event.fact.kind()).collect()
+}
+
+pub(super) const ON_TIME: SignedDuration = SignedDuration::ZERO;
+pub(super) const TOO_EARLY: SignedDuration = SignedDuration::from_millis(-1);
+
+/// A scene in which nothing is told of lateness and silence: of those there are tests of their own.
+fn calm(mut scene: Scene) -> Scene {
+    scene.order.told = Notice::ALL.to_vec();
+    scene
+}
 
 fn for_later() -> Scene {
     let mut wanted = draft(Delivery);
     wanted.window = Some(window_in(180));
-    Scene::of(wanted)
+    calm(Scene::of(wanted))
 }
 
 fn accept() -> Command {
@@ -61,7 +76,7 @@ fn t3_a_scheduled_order_is_placed_when_it_is_time_and_the_store_has_its_whole_ti
 
 #[test]
 fn t5_an_order_that_nobody_answers_is_rejected_when_the_time_is_over() {
-    let mut scene = Scene::at(Status::Placed, Delivery);
+    let mut scene = calm(Scene::at(Status::Placed, Delivery));
     scene.come_due(TOO_EARLY);
     assert_eq!(scene.settled(), [""; 0]);
     scene.come_due(ON_TIME);
@@ -114,12 +129,10 @@ fn what_is_due_at_once_comes_in_the_order_in_which_it_would_have_come_in_time() 
     scene.store.auto_accept = true;
     scene.come_due(SignedDuration::from_hours(5));
     let steps = scene.steps();
-    let kinds: Vec<_> =
-        steps.iter().flat_map(|(_, events)| events).map(|event| event.fact.kind()).collect();
-    assert_eq!(kinds, ["order.placed", "order.accepted", "order.preparing"]);
-    let first = &steps[0].0;
+    assert_eq!(kinds_of(&steps), ["order.placed", "order.accepted", "order.preparing"]);
+    let first = &steps[0].order;
     assert_eq!(first.status, Status::Placed, "each step shows the order as it was then");
-    let events: Vec<_> = steps.iter().flat_map(|(_, events)| events).collect();
+    let events: Vec<_> = steps.iter().flat_map(|step| &step.events).collect();
     assert!(events.iter().map(|event| event.n).eq(2..=4));
     assert!(events.iter().all(|event| event.by == Actor::system()));
     assert!(events.iter().all(|event| event.occurred_at == scene.now));
@@ -138,12 +151,12 @@ fn a_window_that_moves_moves_the_release() {
 #[test]
 fn nothing_is_due_of_an_order_that_is_being_made_or_on_its_way_or_over() {
     for status in [Status::Preparing, Status::Ready, Status::PickedUp, Status::Returning] {
-        let mut scene = Scene::at(Status::Ready, Delivery);
+        let mut scene = calm(Scene::at(Status::Ready, Delivery));
         scene.order.status = status;
         assert_eq!(scene.order.due(), None, "{status}");
     }
     for status in Status::ALL.iter().copied().filter(|status| status.is_terminal()) {
-        let mut scene = Scene::at(Status::Ready, Delivery);
+        let mut scene = calm(Scene::at(Status::Ready, Delivery));
         scene.order.status = status;
         scene.store.auto_accept = true;
         scene.wait(600);
@@ -157,7 +170,7 @@ fn any_scene() -> impl Strategy<Value = Scene> {
     (windows, any::<bool>(), 0_u8..3).prop_map(|(window, auto_accept, walked)| {
         let mut wanted = draft(Delivery);
         wanted.window = window.map(window_in);
-        let mut scene = Scene::of(wanted);
+        let mut scene = calm(Scene::of(wanted));
         scene.store.auto_accept = auto_accept;
         // As the writer does with what has just been placed or released.
         scene.settled();
@@ -214,7 +227,7 @@ proptest! {
 
 #[test]
 fn of_a_late_answer_and_the_system_whoever_comes_first_wins() {
-    let mut scene = Scene::at(Status::Placed, Delivery);
+    let mut scene = calm(Scene::at(Status::Placed, Delivery));
     scene.come_due(ON_TIME);
     let mut answered = scene.clone();
     answered.accepted(Role::Store, accept());

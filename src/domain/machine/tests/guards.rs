@@ -208,7 +208,7 @@ fn passing(scene: &Scene, by: Role, command: impl Fn(ReasonCode) -> Command) -> 
     use crate::domain::Word;
     let passes = |code: &&ReasonCode| {
         let judgement = scene.judge_by(&actor(by), &command(**code));
-        matches!(judgement, crate::domain::Judgement::Accepted { .. })
+        matches!(judgement, crate::domain::Judgement::Accepted(_))
     };
     let words: Vec<_> = ReasonCode::ALL.iter().filter(passes).map(|code| code.word()).collect();
     words.join(" ")

@@ -1,14 +1,14 @@
 //! Each row L of the table by its name: what follows, who is told, what is stamped.
 
 use super::{Scene, courier, courier_id, draft, why};
-use crate::domain::{Command, Fact, Fulfilment, Leg, ReasonCode, Refusal, Role, Status};
+use crate::domain::{Ask, Command, Fact, Fulfilment, Leg, ReasonCode, Refusal, Role, Status};
 
 use Fulfilment::{Delivery, StoreDelivery};
 
 #[test]
 fn l1_a_search_asks_couriers_and_l4_its_end_leaves_nobody() {
     let mut scene = Scene::at(Status::Ready, Delivery);
-    assert_eq!(scene.kinds(Role::System, Command::Search), ["courier.searching"]);
+    assert_eq!(scene.kinds(Role::System, Command::Search(Ask::default())), ["courier.searching"]);
     assert_eq!(scene.order.leg, Leg::Offering);
     assert_eq!(scene.kinds(Role::System, Command::SearchFailed), ["courier.search_failed"]);
     assert_eq!((scene.order.leg, scene.order.version), (Leg::None, 6));
@@ -21,7 +21,7 @@ fn l2_and_l3_a_courier_is_assigned_from_a_search_or_directly() {
         let mut scene = Scene::of(draft(Delivery));
         scene.accepted(Role::Store, Command::Accept { prep_min: None });
         if search {
-            scene.accepted(Role::Ops, Command::Search);
+            scene.accepted(Role::Ops, Command::Search(Ask::default()));
         }
         scene.wait(3);
         let events = scene.accepted(Role::Platform, assign());

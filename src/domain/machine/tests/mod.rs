@@ -1,8 +1,11 @@
 //! Tests of the machine as a whole: every row, every pair, random sequences.
 
 mod due;
+mod estimates;
 mod guards;
+mod late;
 mod legs;
+mod offers;
 mod pairs;
 mod rows;
 mod sequences;
@@ -12,11 +15,11 @@ use std::borrow::Borrow;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Facts, Judgement, place};
+use super::{Courier, Facts, Judgement, Step, merged, place};
 use crate::domain::{
-    Actor, Command, Draft, Driver, DriverId, Dropoff, Duty, Event, Fulfilment, Given, Id, Item,
-    Order, Place, ProofRequired, ReasonCode, Refusal, Role, Status, Store, TenantRules,
-    Undeliverable, Vehicle, Window,
+    Actor, Candidate, Command, Draft, Driver, DriverId, Dropoff, Duty, Event, Fulfilment, Given,
+    Id, Item, Offer, OfferRules, Order, Place, ProofRequired, ReasonCode, Refusal, Role, Status,
+    Store, TenantRules, Undeliverable, Vehicle, Window,
 };
 
 const PIN: &str = "4711";
@@ -108,6 +111,14 @@ struct Scene {
     driver: Option<(Driver, i64)>,
     occurred_at: Option<Timestamp>,
     if_match: Option<i64>,
+    /// Where couriers were, and when that was heard.
+    seen: Option<(Place, Timestamp)>,
+    /// The courier who has the order, if it is not the one who is named.
+    courier: Option<Driver>,
+    stops_before: Option<i32>,
+    offers: Vec<Offer>,
+    candidates: Option<Vec<Candidate>>,
+    attended: bool,
     order: Order,
 }
 
@@ -119,6 +130,12 @@ fn rules() -> TenantRules {
     TenantRules {
         accept_window: std::time::Duration::from_mins(8),
         customer_cancel_until: Status::Placed,
+        offers: OfferRules {
+            mode: None,
+            offer_s: 30,
+            rounds: 3,
+            lead: std::time::Duration::from_mins(10),
+        },
     }
 }
 
@@ -130,10 +147,25 @@ fn window_in(minutes: i64) -> Window {
 
 /// Places a draft at the start of the test.
 fn try_place(draft: Draft, by: Role, store: &Store) -> Result<(Order, Vec<Event>), Refusal> {
-    let now = start_of_test();
-    let facts =
-        Facts { now, rules: rules(), store, driver: None, occurred_at: None, if_match: None };
-    place(draft, &actor(by), &facts)
+    let Step { order, events, .. } = place(draft, &actor(by), &bare(start_of_test(), store))?;
+    Ok((order, events))
+}
+
+/// What is so when nothing was looked up.
+fn bare(now: Timestamp, store: &Store) -> Facts<'_> {
+    Facts {
+        now,
+        rules: rules(),
+        store,
+        driver: None,
+        courier: None,
+        stops_before: None,
+        offers: &[],
+        candidates: None,
+        attended: false,
+        occurred_at: None,
+        if_match: None,
+    }
 }
 
 impl Scene {
@@ -147,6 +179,12 @@ impl Scene {
             driver: Some((courier(1), 0)),
             occurred_at: None,
             if_match: None,
+            seen: None,
+            courier: None,
+            stops_before: None,
+            offers: Vec::new(),
+            candidates: None,
+            attended: false,
             order,
         }
     }
@@ -186,13 +224,20 @@ impl Scene {
     }
 
     fn facts(&self) -> Facts<'_> {
+        let named = self.driver.as_ref().map(|(driver, active)| (driver, *active));
+        let holder = self.courier.as_ref().map(|driver| (driver, 1));
+        let known = |(driver, active)| Courier { driver, active, seen: self.seen };
         Facts {
-            now: self.now,
             rules: self.rules,
-            store: &self.store,
-            driver: self.driver.as_ref().map(|(driver, active)| (driver, *active)),
+            driver: named.map(known),
+            courier: holder.or(named).map(known),
+            stops_before: self.stops_before,
+            offers: &self.offers,
+            candidates: self.candidates.as_deref(),
+            attended: self.attended,
             occurred_at: self.occurred_at,
             if_match: self.if_match,
+            ..bare(self.now, &self.store)
         }
     }
 
@@ -205,9 +250,10 @@ impl Scene {
     fn accepted(&mut self, by: Role, command: impl Borrow<Command>) -> Vec<Event> {
         let command = command.borrow();
         match self.judge_by(&actor(by), command) {
-            Judgement::Accepted { order, events } => {
-                self.order = *order;
-                events
+            Judgement::Accepted(step) => {
+                self.offers = merged(&self.offers, &step.offers);
+                self.order = step.order;
+                step.events
             }
             other @ (Judgement::Repeated | Judgement::Refused(_)) => {
                 panic!("{by} {command:?}: {other:?}")
@@ -231,7 +277,7 @@ impl Scene {
         let command = command.borrow();
         match self.judge_by(by, command) {
             Judgement::Refused(refusal) => refusal,
-            other @ (Judgement::Repeated | Judgement::Accepted { .. }) => {
+            other @ (Judgement::Repeated | Judgement::Accepted(_)) => {
                 panic!("{by:?} {command:?}: {other:?}")
             }
         }

@@ -1,10 +1,13 @@
 //! Every action by every role on every standing of an order, against a table of its own: it is
 //! written by column where the machine's is written by rule, so that each can catch the other.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{Scene, actor, courier, courier_id, draft, start_of_test, why};
 use crate::domain::machine::Judgement;
 use crate::domain::{
-    Action, Command, Fulfilment, Leg, Order, Reason, ReasonCode, Refusal, Role, Status, Word,
+    Action, Ask, Command, Driver, Duty, Fulfilment, Leg, Notice, Offer, OfferId, OfferState, Order,
+    Promise, Reason, ReasonCode, Refusal, Role, Search, Status, Word,
 };
 
 /// Who does what at all. Letters: Customer, Store, Driver, Ops, Platform, sYstem.
@@ -12,7 +15,9 @@ const EVER: &str = "
     release OPY   accept SOPY   reject SOY    start SOPY    ready SOP      unready SO    prep SO
     pickup SDO    deliver SDO   collect CSO   cancel CSOP   fail DO        return DO
     returned SDO  redeliver OP  update OP     search OPY    search_failed OY
-    assign OP     unassign OPY  drop D        at_store D    at_door D";
+    assign OP     unassign OPY  drop D        at_store D    at_door D      next_round Y
+    accept_offer D              decline_offer D              route DOP      eta DP
+    watch Y       late Y        note SDOP";
 
 const DELIVERY_WITHOUT_COURIER: &str = "
     -          scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -26,7 +31,10 @@ const DELIVERY_WITHOUT_COURIER: &str = "
     cancel     CSOP            COP          CSOP           CSOP            CSOP
     update     OP              OP           OP             OP              OP
     search     .               .            OPY            OPY             OPY
-    assign     .               OP           OP             OP              OP";
+    assign     .               OP           OP             OP              OP
+    late       .               Y            Y              Y               Y
+    eta        .               .            P              P               P
+    note       SOP             SOP          SOP            SOP             SOP";
 
 const DELIVERY_SEARCHING: &str = "
     -              accepted/offering  preparing/offering  ready/offering
@@ -37,7 +45,13 @@ const DELIVERY_SEARCHING: &str = "
     cancel         CSOP               CSOP                CSOP
     update         OP                 OP                  OP
     search_failed  OY                 OY                  OY
-    assign         OP                 OP                  OP";
+    assign         OP                 OP                  OP
+    next_round     Y                  Y                   Y
+    accept_offer   D                  D                   D
+    decline_offer  D                  D                   D
+    late           Y                  Y                   Y
+    eta            P                  P                   P
+    note           SOP                SOP                 SOP";
 
 const DELIVERY_ASSIGNED: &str = "
     -         placed/assigned  accepted/assigned  preparing/assigned  ready/assigned
@@ -53,7 +67,12 @@ const DELIVERY_ASSIGNED: &str = "
     assign    OP               OP                 OP                  OP
     unassign  OPY              OPY                OPY                 OPY
     drop      D                D                  D                   D
-    at_store  D                D                  D                   D";
+    at_store  D                D                  D                   D
+    route     DOP              DOP                DOP                 DOP
+    watch     Y                Y                  Y                   Y
+    late      Y                Y                  Y                   Y
+    eta       .                DP                 DP                  DP
+    note      SDOP             SDOP               SDOP                SDOP";
 
 const DELIVERY_AT_STORE: &str = "
     -         placed/at_store  accepted/at_store  preparing/at_store  ready/at_store
@@ -68,7 +87,12 @@ const DELIVERY_AT_STORE: &str = "
     update    OP               OP                 OP                  OP
     assign    OP               OP                 OP                  OP
     unassign  OPY              OPY                OPY                 OPY
-    drop      D                D                  D                   D";
+    drop      D                D                  D                   D
+    route     DOP              DOP                DOP                 DOP
+    watch     Y                Y                  Y                   Y
+    late      Y                Y                  Y                   Y
+    eta       .                DP                 DP                  DP
+    note      SDOP             SDOP               SDOP                SDOP";
 
 const DELIVERY_GONE: &str = "
     -          picked_up/en_route  picked_up/at_door  returning/en_route
@@ -79,7 +103,12 @@ const DELIVERY_GONE: &str = "
     redeliver  .                   .                  OP
     update     OP                  OP                 OP
     assign     O                   O                  O
-    at_door    D                   .                  .";
+    at_door    D                   .                  .
+    route      DOP                 DOP                DOP
+    watch      Y                   Y                  .
+    late       Y                   Y                  .
+    eta        DP                  DP                 .
+    note       SDOP                SDOP               SDOP";
 
 const STORE_DELIVERY: &str = "
     -       scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -92,7 +121,10 @@ const STORE_DELIVERY: &str = "
     prep       .               .            SO             SO              .
     pickup     .               .            SO             SO              SO
     cancel     CSOP            COP          CSOP           CSOP            CSOP
-    update     OP              OP           OP             OP              OP";
+    update     OP              OP           OP             OP              OP
+    late       .               Y            Y              Y               Y
+    eta        .               .            P              P               P
+    note       SOP             SOP          SOP            SOP             SOP";
 
 const STORE_DELIVERY_GONE: &str = "
     -          picked_up/none  returning/none
@@ -101,7 +133,10 @@ const STORE_DELIVERY_GONE: &str = "
     return     O               .
     returned   .               SO
     redeliver  .               OP
-    update     OP              OP";
+    update     OP              OP
+    late       Y               .
+    eta        P               .
+    note       SOP             SOP";
 
 const COLLECTION: &str = "
     -       scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -114,11 +149,19 @@ const COLLECTION: &str = "
     prep       .               .            SO             SO              .
     collect    .               .            .              .               CSO
     cancel     CSOP            COP          CSOP           CSOP            CSOP
-    update     OP              OP           OP             OP              OP";
+    update     OP              OP           OP             OP              OP
+    late       .               Y            Y              Y               Y
+    note       SOP             SOP          SOP            SOP             SOP";
 
-/// No row at all: nobody does anything any more.
-const ENDED: &str =
-    "-  delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed";
+/// Nobody does anything any more, but remark.
+const ENDED: &str = "
+    -     delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
+    note  SDOP              SDOP             SDOP              SDOP           SDOP";
+
+/// The same without a courier who could.
+const ENDED_WITHOUT_COURIER: &str = "
+    -     delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
+    note  SOP               SOP              SOP               SOP            SOP";
 
 const TABLES: &[(Fulfilment, &[&str])] = &[
     (
@@ -132,8 +175,8 @@ const TABLES: &[(Fulfilment, &[&str])] = &[
             ENDED,
         ],
     ),
-    (Fulfilment::StoreDelivery, &[STORE_DELIVERY, STORE_DELIVERY_GONE, ENDED]),
-    (Fulfilment::Collection, &[COLLECTION, ENDED]),
+    (Fulfilment::StoreDelivery, &[STORE_DELIVERY, STORE_DELIVERY_GONE, ENDED_WITHOUT_COURIER]),
+    (Fulfilment::Collection, &[COLLECTION, ENDED_WITHOUT_COURIER]),
 ];
 
 const fn letter(role: Role) -> char {
@@ -185,13 +228,49 @@ fn standing(fulfilment: Fulfilment, status: Status, leg: Leg) -> Scene {
         prep_min: Some(20),
         status_by: crate::domain::Actor { role: Role::Ops, id: "another".to_owned() },
         reason: Some(Reason { code: ReasonCode::Refused, by: Role::Ops, note: None }),
+        dropoff_eta_hi: Some(now),
+        search: Search { since: Some(now), round: 1, until: Some(now), ..Search::default() },
+        told: vec![Notice::Silence],
         ..scene.order
     };
+    // The courier who has it went off duty long ago, and has been asked if nobody has it.
+    scene.order.stamps.placed = Some(now);
+    scene.courier = Some(Driver { duty: Duty::Off, ..courier(1) });
+    scene.now += SignedDuration::from_mins(5);
+    scene.order.accept_by = Some(scene.now);
+    scene.order.ready_eta = Some(scene.now);
+    if has_driver {
+        scene.order.stamps.assigned = Some(now);
+    }
+    scene.candidates = Some(vec![]);
+    if leg == Leg::Offering {
+        scene.offers = vec![offer_to(1, scene.now)];
+    }
     scene
 }
 
+fn the_offer() -> OfferId {
+    super::id(500)
+}
+
+/// Courier so and so is asked, since the start of the test.
+fn offer_to(number: u128, now: Timestamp) -> Offer {
+    Offer {
+        id: the_offer(),
+        order: super::id(3),
+        driver: courier_id(number),
+        since: start_of_test(),
+        round: 1,
+        state: OfferState::Pending,
+        sent_at: now,
+        expires_at: now + SignedDuration::from_secs(30),
+        closed_at: None,
+        distance_m: None,
+    }
+}
+
 /// The action with a body that passes every guard.
-fn command(action: Action, by: Role) -> Command {
+fn command(action: Action, by: Role, status: Status) -> Command {
     let pin = Some(super::PIN.to_owned());
     match action {
         Action::Release => Command::Release,
@@ -217,13 +296,25 @@ fn command(action: Action, by: Role) -> Command {
             note: Some(Some("no onions".to_owned())),
             ..Default::default()
         })),
-        Action::Search => Command::Search,
+        Action::Search => Command::Search(Ask::default()),
         Action::SearchFailed => Command::SearchFailed,
         Action::Assign => Command::Assign { driver: courier_id(2) },
         Action::Unassign => Command::Unassign { reason: why(ReasonCode::Vehicle) },
         Action::Drop => Command::Drop { reason: why(ReasonCode::Vehicle) },
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
+        Action::NextRound => Command::NextRound,
+        Action::AcceptOffer => Command::AcceptOffer { offer: the_offer() },
+        Action::DeclineOffer => Command::DeclineOffer { offer: the_offer() },
+        Action::Route => Command::Route { batch: super::id(600), seq: 1, before: 0 },
+        Action::Eta => Command::Eta(Promise {
+            dropoff: Some(start_of_test() + SignedDuration::from_hours(1)),
+            ..Promise::default()
+        }),
+        Action::Watch => Command::Watch,
+        Action::Late if status == Status::Placed => Command::Late(Notice::Accept),
+        Action::Late => Command::Late(Notice::Delivery),
+        Action::Note => Command::Note { text: "the bell is broken".to_owned() },
     }
 }
 
@@ -237,6 +328,7 @@ fn expected_no(order: &Order, action: Action, role: Role) -> Judgement {
     if !does_ever(action, role) {
         return Judgement::Refused(Refusal::RoleNotAllowed);
     }
+    // Nothing has followed from where the courier is.
     if already.contains(&(action, order.leg)) {
         return Judgement::Repeated;
     }
@@ -259,10 +351,18 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
                     for action in Action::ALL {
                         let case = format!("{role} {action}: {fulfilment} {status}/{leg}");
                         let may = cell(table, *action, column).contains(letter(*role));
-                        let judgement = scene.judge_by(&by, &command(*action, *role));
-                        let accepted = matches!(judgement, Judgement::Accepted { .. });
+                        let mut scene = scene.clone();
+                        if *action == Action::AcceptOffer {
+                            scene.driver = Some((courier(1), 0));
+                        }
+                        let judgement = scene.judge_by(&by, &command(*action, *role, status));
+                        let accepted = matches!(judgement, Judgement::Accepted(_));
                         assert_eq!(accepted, may, "{case}: {judgement:?}");
-                        assert_eq!(allowed.contains(action), may, "{case}: {allowed:?}");
+                        // Whoever is asked hears it with the offer, and not with the order.
+                        let elsewhere =
+                            [Action::AcceptOffer, Action::DeclineOffer].contains(action);
+                        let told = may && !elsewhere;
+                        assert_eq!(allowed.contains(action), told, "{case}: {allowed:?}");
                         if !may {
                             assert_eq!(
                                 judgement,
@@ -276,7 +376,7 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
             }
         }
     }
-    assert_eq!(judged, (24 + 12 + 10) * 6 * 23);
+    assert_eq!(judged, (24 + 12 + 10) * 6 * 31);
 }
 
 #[test]
@@ -304,7 +404,7 @@ fn what_cannot_go_back_is_not_offered_to() {
     assert!(scene.order.allowed(&by).contains(&Action::Return));
     scene.order.undeliverable = crate::domain::Undeliverable::Leave;
     assert!(!scene.order.allowed(&by).contains(&Action::Return));
-    let command = command(Action::Return, Role::Driver);
+    let command = command(Action::Return, Role::Driver, Status::PickedUp);
     assert_eq!(scene.refused(Role::Driver, command), Refusal::InvalidTransition);
 }
 
@@ -315,7 +415,7 @@ fn a_stranger_is_allowed_nothing() {
         let stranger = crate::domain::Actor { role, id: courier_id(9).to_string() };
         assert_eq!(scene.order.allowed(&stranger), []);
         for action in Action::ALL {
-            let refusal = scene.refused_to(&stranger, command(*action, role));
+            let refusal = scene.refused_to(&stranger, command(*action, role, Status::Ready));
             assert_eq!(refusal, Refusal::NotFound, "{role} {action}");
         }
     }

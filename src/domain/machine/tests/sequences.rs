@@ -1,14 +1,17 @@
 //! Random sequences: whatever is asked in whatever order, the invariants hold.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{PIN, Scene, actor, courier, courier_id, draft, try_place, why, window_in};
+use super::{
+    PIN, Scene, Step, actor, courier, courier_id, draft, id, merged, start_of_test, try_place, why,
+    window_in,
+};
 use crate::domain::machine::Judgement;
 use crate::domain::{
-    Action, Actor, Command, Draft, DriverId, Event, Fact, Fulfilment, Given, Leg, Order, Patch,
-    Proof, ProofKind, ProofRequired, ReasonCode, Refusal, Role, Stamps, Status, Undeliverable,
-    Word,
+    Action, Actor, Candidate, Command, Draft, Driver, DriverId, Duty, Event, Fact, Fulfilment,
+    Given, Leg, Notice, Offer, OfferId, OfferState, Order, Patch, Promise, Proof, ProofKind,
+    ProofRequired, ReasonCode, Refusal, Role, Stamps, Status, Undeliverable, Word,
 };
 
 /// Every change of status there is.
@@ -119,14 +122,43 @@ fn command(action: Action, body: u8) -> Command {
             dropoff: draft(Fulfilment::Delivery).dropoff.filter(|_| body.is_multiple_of(7)),
             meta: None,
         })),
-        Action::Search => Command::Search,
+        Action::Search => Command::Search(crate::domain::Ask {
+            candidates: candidates(body),
+            offer_s: Some(120),
+            ..Default::default()
+        }),
         Action::SearchFailed => Command::SearchFailed,
         Action::Assign => Command::Assign { driver: courier_id(u128::from(body % 3)) },
         Action::Unassign => Command::Unassign { reason },
         Action::Drop => Command::Drop { reason },
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
+        Action::NextRound => Command::NextRound,
+        Action::AcceptOffer => Command::AcceptOffer { offer: offer(body) },
+        Action::DeclineOffer => Command::DeclineOffer { offer: offer(body) },
+        Action::Route => Command::Route { batch: id(600), seq: 1, before: i32::from(body % 3) },
+        Action::Eta => Command::Eta(Promise {
+            dropoff: Some(start_of_test() + SignedDuration::from_mins(i64::from(body))),
+            ..Promise::default()
+        }),
+        Action::Watch => Command::Watch,
+        Action::Late => Command::Late(Notice::ALL[usize::from(body) % 4]),
+        Action::Note => Command::Note { text: format!("note {body}") },
     }
+}
+
+fn offer(body: u8) -> OfferId {
+    id(700 + u128::from(body % 4))
+}
+
+/// Couriers who could be asked, one of them the courier of these tests.
+fn candidates(body: u8) -> Vec<Candidate> {
+    let some = |nth: u128| Candidate {
+        offer: id(700 + (u128::from(body) + nth) % 4),
+        driver: courier_id((u128::from(body) + nth) % 3),
+        distance_m: None,
+    };
+    (0..u128::from(body % 3)).map(some).collect()
 }
 
 /// What events alone say about an order.
@@ -181,7 +213,14 @@ impl Folded {
             | Fact::Updated { .. }
             | Fact::CourierSearching { .. }
             | Fact::CourierSearchFailed
+            | Fact::CourierNear { .. }
+            | Fact::Eta
+            | Fact::Late { .. }
+            | Fact::Noted { .. }
+            | Fact::OfferSent(_)
+            | Fact::OfferClosed(_)
             | Fact::DriverDuty { .. }
+            | Fact::StoreSilent
             | Fact::StorePaused { .. }
             | Fact::StoreDeleted
             | Fact::DriverDeleted
@@ -235,8 +274,8 @@ fn check_leg(order: &Order) {
 }
 
 fn check_accepted(before: &Order, after: &Order, events: &[Event], by: &Actor, now: Timestamp) {
-    assert!(!before.status.is_terminal(), "an order that is over changes no more");
-    assert!(!events.is_empty());
+    let remarks = events.iter().all(|event| matches!(event.fact, Fact::Noted { .. }));
+    assert!(remarks || !before.status.is_terminal(), "an order that is over changes no more");
     let folded =
         events.iter().fold(Folded::of(before), |folded, event| folded.fold(event, after.leg, now));
     assert_eq!(folded, Folded::of(after));
@@ -247,34 +286,80 @@ fn check_accepted(before: &Order, after: &Order, events: &[Event], by: &Actor, n
     }
     let asked = events.iter().filter(|event| event.by == *by).count();
     let caused = events.iter().filter(|event| event.by == Actor::system()).count();
-    assert!(asked >= 1 && (by.role == Role::System || asked + caused == events.len()));
+    assert!(
+        events.is_empty()
+            || asked >= 1 && (by.role == Role::System || asked + caused == events.len())
+    );
     assert_eq!(after.pin_tries, before.pin_tries, "tries are the caller's to count");
     check_leg(after);
+}
+
+/// Invariant 5, and that nobody is asked for an order that is not searched for.
+fn check_offers(scene: &Scene) {
+    let of = |state: OfferState| scene.offers.iter().filter(move |offer| offer.state == state);
+    assert!(scene.order.leg == Leg::Offering || of(OfferState::Pending).count() == 0);
+    for offer in of(OfferState::Pending) {
+        let same = |other: &&Offer| other.driver == offer.driver;
+        assert_eq!(of(OfferState::Pending).filter(same).count(), 1);
+    }
+    for offer in of(OfferState::Accepted) {
+        let same = |other: &&Offer| other.since == offer.since;
+        assert_eq!(of(OfferState::Accepted).filter(same).count(), 1, "one courier a search");
+    }
 }
 
 /// Puts one ask to the scene's order and goes on with what comes of it.
 fn step(scene: &mut Scene, ask: Ask) -> Option<Action> {
     scene.wait(ask.after);
-    let by = actor(ask.role);
+    // Couriers who are asked mostly answer.
+    let asked = scene.order.leg == Leg::Offering && !ask.body.is_multiple_of(3);
+    let by = actor(if asked { Role::Driver } else { ask.role });
     let allowed = scene.order.allowed(&by);
     // Orders that are called off early show little, so most asks leave that alone.
     let brief = [Action::Cancel, Action::Reject];
     let going_on = |action: &Action| ask.body < 32 || !brief.contains(action);
-    let lawful: Vec<_> = allowed.iter().copied().filter(going_on).collect();
+    let mut lawful: Vec<_> = allowed.iter().copied().filter(going_on).collect();
+    let mine = |it: &&Offer| it.state == OfferState::Pending && it.driver.to_string() == by.id;
+    let mine = scene.offers.iter().find(mine).filter(|_| by.role == Role::Driver);
+    let mine = mine.map(|offer| offer.id);
+    if mine.is_some() {
+        lawful.extend([Action::AcceptOffer, Action::DeclineOffer]);
+    }
     let is_lawful = ask.lawful && !lawful.is_empty();
     let action = *ask.choice.get(if is_lawful { lawful.as_slice() } else { Action::ALL });
-    let command = command(action, ask.body);
-    scene.driver = Some((courier(u128::from(ask.body % 3)), i64::from(ask.body % 5 == 4) * 2));
+    let command = match (action, mine) {
+        (Action::AcceptOffer, Some(offer)) => Command::AcceptOffer { offer },
+        (Action::DeclineOffer, Some(offer)) => Command::DeclineOffer { offer },
+        _ => command(action, ask.body),
+    };
+    let named = if action == Action::AcceptOffer { 1 } else { u128::from(ask.body % 3) };
+    scene.driver = Some((courier(named), i64::from(ask.body % 5 == 4) * 2));
+    scene.courier = scene.order.driver.map(|driver| Driver {
+        duty: if ask.body.is_multiple_of(2) { Duty::On } else { Duty::Off },
+        ..courier((0..3).find(|number| courier_id(*number) == driver).unwrap())
+    });
+    scene.candidates = Some(candidates(ask.body));
+    scene.stops_before = Some(i32::from(ask.body % 2));
+    let places = [scene.store.place, draft(Fulfilment::Delivery).dropoff.unwrap().place];
+    scene.seen = Some((places[usize::from(ask.body) % 2], scene.now));
     let before = scene.order.clone();
     let judgement = scene.judge_by(&by, &command);
     assert_eq!(scene.order, before);
     match judgement {
-        Judgement::Accepted { order, events } => {
-            assert!(allowed.contains(&action), "{by:?} {command:?} was not allowed");
+        Judgement::Accepted(step) => {
+            let Step { order, events, offers } = *step;
+            let elsewhere = [Action::AcceptOffer, Action::DeclineOffer].contains(&action);
+            assert!(elsewhere || allowed.contains(&action), "{by:?} {command:?} was not allowed");
             check_accepted(&before, &order, &events, &by, scene.now);
-            scene.order = *order;
+            let quiet = [Action::Route, Action::DeclineOffer].contains(&action);
+            assert!(quiet || !events.is_empty());
+            scene.offers = merged(&scene.offers, &offers);
+            scene.order = order;
+            check_offers(scene);
             let again = scene.judge_by(&by, &command);
-            assert!(!matches!(again, Judgement::Accepted { .. }), "twice: {by:?} {command:?}");
+            let repeatable = [Action::Note, Action::NextRound, Action::Watch].contains(&action);
+            let accepted = matches!(again, Judgement::Accepted(_));
+            assert!(repeatable || !accepted, "twice: {by:?} {command:?}");
             Some(action)
         }
         Judgement::Repeated => None,
@@ -326,7 +411,7 @@ fn random_asks_reach_every_status_and_every_action() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut statuses = std::collections::HashSet::new();
     let mut actions = std::collections::HashSet::new();
-    for _ in 0..400 {
+    for _ in 0..600 {
         let (wanted, asks, auto_accept) =
             (drafts(), asks(), any::<bool>()).new_tree(&mut runner).unwrap().current();
         let mut scene = scene_of(wanted, auto_accept);
