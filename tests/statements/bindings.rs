@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ProofRequired, ReasonCode, Role, Status, Store, StoreId, TenantId,
+    OrderId, Place, ProofKind, ProofRequired, ReasonCode, Role, Status, Store, StoreId, TenantId,
     Undeliverable, Vehicle, Window,
 };
 use ordercast::store::{
@@ -134,7 +134,14 @@ impl Walk {
             note: Some("no \"onions\"".to_owned()),
             window: Some(Window { from, to: from + SignedDuration::from_mins(30) }),
             undeliverable: Undeliverable::Return,
-            proof_required: ProofRequired { photo: true, signature: true, pin: true },
+            proof_required: ProofRequired {
+                photo: true,
+                signature: true,
+                pin: true,
+                scan: true,
+                pickup: [ProofKind::Scan, ProofKind::Photo].into_iter().collect(),
+                back: [ProofKind::Signature].into_iter().collect(),
+            },
             pin: Some("1234".to_owned()),
             meta: json!({ "table": 7 }),
         }

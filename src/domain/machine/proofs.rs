@@ -95,20 +95,16 @@ pub(super) fn add(advance: &mut Advance<'_>, proof: &NewProof) -> Result<(), Ref
     Ok(())
 }
 
-/// Whether there is, or was, such a hand-over.
+/// Whether there is, or was, such a hand-over of an order that has any.
 fn is_open(order: &Order, point: ProofPoint) -> bool {
-    let accepted = order.stamps.accepted.is_some();
-    match (point, order.fulfilment) {
+    let back = matches!(order.status, Status::Returning | Status::Returned);
+    match point {
         // Who collects takes it at the counter: that is the drop-off.
-        (ProofPoint::Pickup, Fulfilment::Collection) => false,
-        (ProofPoint::Pickup, Fulfilment::Delivery | Fulfilment::StoreDelivery) => accepted,
-        (ProofPoint::Dropoff, Fulfilment::Collection) => {
-            accepted && order.status != Status::Cancelled
+        ProofPoint::Pickup => order.fulfilment != Fulfilment::Collection,
+        ProofPoint::Dropoff => {
+            order.fulfilment == Fulfilment::Collection || order.stamps.picked_up.is_some()
         }
-        (ProofPoint::Dropoff, Fulfilment::Delivery | Fulfilment::StoreDelivery) => {
-            order.stamps.picked_up.is_some()
-        }
-        (ProofPoint::Return, _) => order.stamps.returning.is_some(),
+        ProofPoint::Return => back || order.stamps.returning.is_some(),
     }
 }
 
