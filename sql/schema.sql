@@ -28,9 +28,20 @@ create table tenants (
     -- Whether its orders walk by themselves, for integration tests.
     robo boolean not null default false,
     created_at timestamp with time zone not null default now(),
+    -- How couriers are asked: one_by_one or broadcast; null: not by themselves.
+    offer_mode text default 'one_by_one'::text,
+    -- Seconds a courier may think about an offer.
+    offer_s integer not null default 30,
+    -- Rounds until a search has failed.
+    offer_rounds integer not null default 8,
+    -- Seconds before an order is ready at which its search begins.
+    search_lead_s integer not null default 600,
     constraint tenants_pkey PRIMARY KEY (id),
     constraint tenants_name_key UNIQUE (name),
-    constraint tenants_accept_s_check CHECK (((accept_s >= 10) AND (accept_s <= 86400)))
+    constraint tenants_accept_s_check CHECK (((accept_s >= 10) AND (accept_s <= 86400))),
+    constraint tenants_offer_rounds_check CHECK (((offer_rounds >= 1) AND (offer_rounds <= 100))),
+    constraint tenants_offer_s_check CHECK (((offer_s >= 15) AND (offer_s <= 120))),
+    constraint tenants_search_lead_s_check CHECK (((search_lead_s >= 0) AND (search_lead_s <= 7200)))
 );
 
 -- API keys. The key itself is never stored.
@@ -69,6 +80,8 @@ create table stores (
     created_at timestamp with time zone not null default now(),
     -- Since then it is not found, but in orders of the past.
     deleted_at timestamp with time zone,
+    -- When it was last told that orders wait there and nobody sees them.
+    silent_at timestamp with time zone,
     constraint stores_pkey PRIMARY KEY (id),
     constraint stores_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
     constraint stores_default_prep_min_check CHECK (((default_prep_min >= 0) AND (default_prep_min <= 240))),
@@ -101,6 +114,7 @@ create table drivers (
     constraint drivers_capacity_check CHECK (((capacity >= 1) AND (capacity <= 50))),
     constraint drivers_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
 );
+CREATE INDEX drivers_on_duty ON drivers USING btree (tenant_id, id) WHERE ((duty = 'on'::text) AND (deleted_at IS NULL));
 
 -- The projection of each order's events, written in the same transaction as they are.
 create table orders (
@@ -173,6 +187,32 @@ create table orders (
     -- updated_at.
     closed_at timestamp with time zone,
     updated_at timestamp with time zone not null,
+    -- The tour of its courier that it is part of.
+    batch_id uuid,
+    -- Its place in the tour, from 1.
+    stop_seq integer,
+    -- How many stops come before it, as was told last.
+    stops_before integer not null default 0,
+    -- When the search for a courier begins by itself.
+    search_at timestamp with time zone,
+    -- When the last search began.
+    search_since timestamp with time zone,
+    -- Its round, from 1; 0 before the first.
+    search_round integer not null default 0,
+    -- How it asks.
+    search_mode text,
+    -- Seconds that each courier may think.
+    search_offer_s integer not null default 0,
+    -- When its round is over.
+    search_until timestamp with time zone,
+    -- The courier who has lost it last, and is not asked again.
+    lost_by uuid,
+    -- Who said when it is picked up and delivered.
+    eta_source text,
+    -- When that was.
+    eta_at timestamp with time zone,
+    -- What has been told of it once: what it is late with, and who is near.
+    told text[] not null default '{}'::text[],
     constraint orders_pkey PRIMARY KEY (id),
     constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
@@ -335,6 +375,61 @@ create table webhook_attempts (
 );
 CREATE INDEX webhook_attempts_at ON webhook_attempts USING btree (at);
 
+-- Couriers who were asked whether they bring an order.
+create table offers (
+    id uuid not null,
+    tenant_id uuid not null,
+    order_id uuid not null,
+    driver_id uuid not null,
+    -- When the search began that it is part of.
+    since timestamp with time zone not null,
+    -- The round of the search, from 1.
+    round integer not null,
+    state text not null,
+    sent_at timestamp with time zone not null,
+    -- Until when the courier may accept.
+    expires_at timestamp with time zone not null,
+    -- When it was answered or ended.
+    closed_at timestamp with time zone,
+    -- Metres from the courier to the store; null when unknown.
+    distance_m integer,
+    constraint offers_pkey PRIMARY KEY (id),
+    constraint offers_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
+    constraint offers_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+    constraint offers_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+) with (fillfactor=80);
+CREATE UNIQUE INDEX offers_accepted ON offers USING btree (order_id, since) WHERE (state = 'accepted'::text);
+CREATE INDEX offers_driver_pending ON offers USING btree (driver_id) WHERE (state = 'pending'::text);
+CREATE INDEX offers_order ON offers USING btree (order_id, since);
+CREATE UNIQUE INDEX offers_pending ON offers USING btree (order_id, driver_id) WHERE (state = 'pending'::text);
+
+-- Where each courier was when it was last heard of. Lost in a crash: the next ping brings it.
+create unlogged table driver_locations (
+    driver_id uuid not null,
+    tenant_id uuid not null,
+    -- The number that the courier's device gave the point.
+    n bigint not null,
+    -- When it was there, by its device.
+    at timestamp with time zone not null,
+    -- When that was heard.
+    recv_at timestamp with time zone not null,
+    lat double precision not null,
+    lng double precision not null,
+    -- Metres by which it may be wrong.
+    acc_m real,
+    -- Degrees clockwise from north.
+    heading real,
+    -- Metres a second.
+    speed real,
+    -- Of its device: 0 to 1.
+    battery real,
+    -- The square of a grid of 0.05 degrees that it is in; moves seldom, so most updates are HOT.
+    cell integer not null,
+    constraint driver_locations_pkey PRIMARY KEY (driver_id),
+    constraint driver_locations_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id) ON DELETE CASCADE
+) with (fillfactor=50);
+CREATE INDEX driver_locations_cell ON driver_locations USING btree (tenant_id, cell);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,
@@ -421,7 +516,20 @@ create type order_record as (
     reason_note text,
     status_by_role text,
     status_by_id text,
-    meta jsonb
+    meta jsonb,
+    batch_id uuid,
+    stop_seq integer,
+    stops_before integer,
+    search_at timestamp with time zone,
+    search_since timestamp with time zone,
+    search_round integer,
+    search_mode text,
+    search_offer_s integer,
+    search_until timestamp with time zone,
+    lost_by uuid,
+    eta_source text,
+    eta_at timestamp with time zone,
+    told text[]
 );
 
 -- An event before its position is drawn.
@@ -461,6 +569,20 @@ create type webhook_record as (
     created_at timestamp with time zone
 );
 
+create type offer_record as (
+    id uuid,
+    tenant_id uuid,
+    order_id uuid,
+    driver_id uuid,
+    since timestamp with time zone,
+    round integer,
+    state text,
+    sent_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    distance_m integer
+);
+
 CREATE OR REPLACE FUNCTION store_record(s stores)
  RETURNS store_record
  LANGUAGE sql
@@ -495,7 +617,10 @@ AS $function$
                o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at,
                o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta,
                o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note,
-               o.status_by_role, o.status_by_id, o.meta)::order_record
+               o.status_by_role, o.status_by_id, o.meta,
+               o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round,
+               o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at,
+               o.told)::order_record
 $function$;
 
 CREATE OR REPLACE FUNCTION webhook_record(w webhooks)
@@ -506,4 +631,13 @@ AS $function$
     select row(w.id, w.tenant_id, w.url, w.types, w.secret, w.prior_secret, w.prior_until,
                w.enabled, w.disabled_reason, w.disabled_at, w.cursor, w.tries, w.failing_since,
                w.next_try_at, w.created_at)::webhook_record
+$function$;
+
+CREATE OR REPLACE FUNCTION offer_record(f offers)
+ RETURNS offer_record
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$
+    select row(f.id, f.tenant_id, f.order_id, f.driver_id, f.since, f.round, f.state, f.sent_at,
+               f.expires_at, f.closed_at, f.distance_m)::offer_record
 $function$;

@@ -25,6 +25,8 @@ mod heads;
 mod load;
 #[path = "statements/migrating.rs"]
 mod migrating;
+#[path = "statements/offers.rs"]
+mod offers;
 #[path = "statements/plans.rs"]
 mod plans;
 #[path = "statements/records.rs"]

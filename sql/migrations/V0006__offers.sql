@@ -136,3 +136,8 @@ create or replace function order_record(o orders) returns order_record language 
                o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at,
                o.told)::order_record
 $$;
+
+-- Every open order is looked at once: of some something is due that was not before.
+insert into timers (kind, subject_id, tenant_id, due_at)
+select 'order', o.id, o.tenant_id, now() from orders o where o.closed_at is null
+on conflict (kind, subject_id) do update set due_at = excluded.due_at;

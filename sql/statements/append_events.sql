@@ -3,7 +3,7 @@
 -- $1 records event_record[]
 -- => first int8   last int8   notified bool
 -- locks: log_head, the last lock taken, until commit: this is the order of commits
--- used by: store::batch
+-- used by: store::commit
 with head as (
     update log_head set last = last + cardinality($1::event_record[])
     where singleton

@@ -2,7 +2,7 @@
 -- $1 tenants uuid[]   $2 ids uuid[]   $3 at timestamptz
 -- locks: credential rows, after their revocation rows (insert_revoked_tokens)
 -- index: credentials_pkey
--- used by: store::batch
+-- used by: store::commit
 update credentials c set revoked_at = $3
 from unnest($1::uuid[], $2::uuid[]) as k (tenant_id, id)
 where c.id = k.id and (c.tenant_id = k.tenant_id) is true and c.revoked_at is null

@@ -2,6 +2,6 @@
 -- $1 ids uuid[]   $2 at timestamptz
 -- locks: driver rows held (lock_drivers)
 -- index: drivers_pkey
--- used by: store::batch
+-- used by: store::commit
 update drivers d set deleted_at = $2, duty = 'off'
 where d.id = any ($1)

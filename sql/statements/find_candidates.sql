@@ -4,8 +4,8 @@
 -- $1 orders uuid[]   $2 drivers uuid[]?   $3 is_asked bool   $4 radius_m float8   $5 nearest int8
 -- $6 limit int8
 -- => order_id uuid   driver_id uuid?   distance_m int4?   room int8?
--- index: orders_pkey, stores_pkey, driver_locations_cell, drivers_pkey, drivers_on_duty,
---        orders_driver_open, offers_driver_pending, offers_order
+-- index: orders_pkey, stores_pkey, driver_locations_cell, drivers_pkey
+-- index: orders_driver_open, offers_driver_pending, offers_order
 -- used by: store::offers
 select o.id as order_id, c.driver_id, c.distance_m, c.room
 from orders o
@@ -18,12 +18,12 @@ left join lateral (
                    power(sin(radians(l.lat - s.lat) / 2), 2)
                    + cos(radians(s.lat)) * cos(radians(l.lat))
                      * power(sin(radians(l.lng - s.lng) / 2), 2)))))::integer as distance_m
-        from generate_series(floor((s.lat - $4 / 111195.0 + 90) / 0.05)::integer,
-                             floor((s.lat + $4 / 111195.0 + 90) / 0.05)::integer) as y (row)
-        cross join generate_series(
-            floor((s.lng - $4 / 111195.0 / greatest(cos(radians(s.lat)), 0.01) + 180) / 0.05)::integer,
-            floor((s.lng + $4 / 111195.0 / greatest(cos(radians(s.lat)), 0.01) + 180) / 0.05)::integer) as x (col)
-        join driver_locations l on l.tenant_id = o.tenant_id and l.cell = y.row * 7200 + x.col
+        from (select $4::float8 / 111195 / greatest(cos(radians(s.lat)), 0.01) as degrees) w
+        cross join generate_series(floor((s.lat - $4::float8 / 111195 + 90) / 0.05)::integer,
+                                   floor((s.lat + $4::float8 / 111195 + 90) / 0.05)::integer) as y (line)
+        cross join generate_series(floor((s.lng - w.degrees + 180) / 0.05)::integer,
+                                   floor((s.lng + w.degrees + 180) / 0.05)::integer) as x (col)
+        join driver_locations l on l.tenant_id = o.tenant_id and l.cell = y.line * 7200 + x.col
         join drivers d on d.id = l.driver_id and d.duty = 'on' and d.deleted_at is null
         where l.recv_at > now() - interval '5 minutes' and $2::uuid[] is null
         union all

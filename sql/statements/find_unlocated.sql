@@ -2,8 +2,8 @@
 -- found nobody near; bounded, in order of their ids.
 -- $1 order uuid   $2 looked_at int8   $3 limit int8
 -- => driver_id uuid   room int8
--- index: orders_pkey, drivers_on_duty, driver_locations_pkey, orders_driver_open,
---        offers_driver_pending, offers_order
+-- index: orders_pkey, drivers_on_duty, driver_locations_pkey
+-- index: orders_driver_open, offers_driver_pending, offers_order
 -- used by: store::offers
 select n.driver_id, n.room
 from orders o

@@ -1,6 +1,6 @@
 -- insert_orders: the orders that one batch creates; an external id already there fails the batch.
 -- $1 records order_record[]   $2 request_hashes bytea[]   $3 at timestamptz
--- used by: store::batch
+-- used by: store::commit
 insert into orders (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
     driver_id, dropoff_name, dropoff_phone, dropoff_address, dropoff_lat, dropoff_lng,

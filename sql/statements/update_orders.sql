@@ -2,7 +2,7 @@
 -- $1 records order_record[]   $2 closed bool[]   $3 at timestamptz
 -- locks: order rows held (lock_orders)
 -- index: orders_pkey
--- used by: store::batch
+-- used by: store::commit
 update orders o set
     status = r.status, leg = r.leg, version = r.version, driver_id = r.driver_id,
     dropoff_name = r.dropoff_name, dropoff_phone = r.dropoff_phone,

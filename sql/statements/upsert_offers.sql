@@ -2,7 +2,7 @@
 -- $1 records offer_record[]
 -- locks: offers of orders that the batch has locked
 -- index: offers_pkey
--- used by: store::batch
+-- used by: store::commit
 insert into offers as f (id, tenant_id, order_id, driver_id, since, round, state, sent_at,
                          expires_at, closed_at, distance_m)
 select r.id, r.tenant_id, r.order_id, r.driver_id, r.since, r.round, r.state, r.sent_at,

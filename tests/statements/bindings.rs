@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{server, timers, webhooks};
+use crate::{offers, server, timers, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -28,9 +28,9 @@ pub(crate) struct Walk {
     pub(crate) database: Database,
     listening: Listening,
     writer: Writer,
-    tenant: TenantId,
+    pub(crate) tenant: TenantId,
     pub(crate) store: Store,
-    drivers: [Driver; 2],
+    pub(crate) drivers: [Driver; 2],
 }
 
 pub(crate) fn actor(role: Role, id: &str) -> Actor {
@@ -235,6 +235,7 @@ async fn each_statement_runs_through_its_code() {
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
     timers::timers(&walk).await;
+    offers::offers(&walk).await;
     webhooks::walk(&walk.client, &database, tenant).await;
     deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}

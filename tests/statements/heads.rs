@@ -24,6 +24,11 @@ const COMPUTED: &[Computed] = &[
     ),
     ("claim_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("fail_webhook", &[("webhook", false)], "a record of a row that is there"),
+    (
+        "find_candidates",
+        &[("driver_id", true), ("distance_m", true), ("room", true)],
+        "one row without a courier when there is none; nobody may know where a courier is",
+    ),
     ("find_driver", &[("driver", false)], "a record of a row that is there"),
     ("find_idempotency_keys", &[("record", true)], "null without an outcome"),
     (
@@ -35,9 +40,16 @@ const COMPUTED: &[Computed] = &[
     ("find_placed_orders", &[("record", false)], "a record of a row that is there"),
     ("find_store", &[("store", false)], "a record of a row that is there"),
     ("find_transaction_status", &[("status", true)], "null for one too old to be known"),
+    ("find_offer", &[("offer", false)], "a record of a row that is there"),
+    ("find_unlocated", &[("room", false)], "made of counts and of a column that is not null"),
     ("find_enabled_webhook", &[("found", false)], "whether"),
     ("find_webhook", &[("webhook", false)], "a record of a row that is there"),
     ("insert_webhook", &[("webhook", false)], "a record of a row that is there"),
+    (
+        "list_driver_offers",
+        &[("offer", false), ("record", false), ("store", false)],
+        "foreign keys that are not null",
+    ),
     (
         "list_driver_orders",
         &[("record", false), ("store", false), ("driver", true)],
@@ -59,6 +71,7 @@ const COMPUTED: &[Computed] = &[
         &[("record", true), ("store", true), ("driver", true)],
         "one row with the position alone when there is no order",
     ),
+    ("list_order_offers", &[("offer", false)], "a record of a row that is there"),
     ("list_orders", &[("record", false), ("store", false), ("driver", true)], "as in find_order"),
     (
         "list_store_orders",
@@ -71,9 +84,18 @@ const COMPUTED: &[Computed] = &[
     ("notify_processes", &[("notified", false)], "pg_notify gives a void, which is not null"),
     (
         "read_batch_drivers",
-        &[("driver", false), ("deleted", false), ("active", false)],
-        "a record of a row that is there; whether; a count or 0",
+        &[
+            ("driver", false),
+            ("deleted", false),
+            ("active", false),
+            ("lat", true),
+            ("lng", true),
+            ("seen_at", true),
+        ],
+        "a record of a row that is there; whether; a count or 0; null for one not heard of",
     ),
+    ("read_batch_offers", &[("offer", false)], "a record of a row that is there"),
+    ("read_batch_stops", &[("stops", false)], "a count"),
     (
         "read_batch_stores",
         &[("store", false), ("deleted", false)],

@@ -28,6 +28,11 @@ insert into drivers (id, tenant_id, external_id, name, display_name, vehicle_typ
 select id('driver', n), id('tenant', n % $tenants), 'driver ' || n, 'Driver ' || n, 'D. ' || n,
        'bicycle'
 from generate_series(0, $drivers - 1) n;
+update drivers set duty = 'on' where id in (select id('driver', n * 3) from generate_series(0, 2500) n);
+insert into driver_locations (driver_id, tenant_id, n, at, recv_at, lat, lng, cell)
+select id('driver', n), id('tenant', n % $tenants), 1, now(), now(), n % 180 - 90 + 0.01,
+       n % 360 - 180 + 0.01, (n % 180) * 144000 + (n % 360) * 20
+from generate_series(0, $drivers - 1) n;
 insert into idempotency_keys (tenant_id, scope, key, request_hash, order_id, created_at)
 select id('tenant', n % $tenants), 'platform:backend', 'key ' || n, sha256(n::text::bytea),
        id('order', n), now() - n * interval '1 second'
@@ -71,6 +76,12 @@ select n * $each + e, id('event', n * $each + e), id('tenant', n % $tenants),
        'store', 'someone', 'preparing', 'ready', at, at,
        json_build_object('order', json_build_object('id', n, 'note', repeat('x', 200)))
 from generate_series($from::bigint, $to - 1) n, generate_series(1, $each) e,
+     lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
+insert into offers (id, tenant_id, order_id, driver_id, since, round, state, sent_at, expires_at)
+select id('offer', n * 2 + e), id('tenant', n % $tenants), id('order', n),
+       id('driver', (n * 7 + e) % $drivers), at, e + 1,
+       case when $open and e = 1 then 'pending' else 'expired' end, at, at
+from generate_series($from::bigint, $to - 1) n, generate_series(0, 1) e,
      lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
 update log_head set last = $to::bigint * $each;
 insert into timers (kind, subject_id, tenant_id, due_at)

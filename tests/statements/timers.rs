@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ordercast::domain::{Actor, Command, Draft, OrderId, ReasonCode, Refusal, Role, Status};
-use ordercast::store::{Outcome, Subject, Target, statement};
+use ordercast::store::{LookedUp, Outcome, Subject, Target, statement};
 
 use crate::bindings::{Walk, actor};
 use crate::plans::explain;
@@ -14,7 +14,8 @@ use crate::server;
 const LEASE: Duration = Duration::from_mins(1);
 
 async fn elapse(walk: &Walk, order: OrderId) -> Outcome {
-    walk.submit(Actor::system(), None, Target::Elapse { order }).await
+    walk.submit(Actor::system(), None, Target::Elapse { order, looked_up: LookedUp::default() })
+        .await
 }
 
 /// When the timer is due, by the row.
@@ -62,7 +63,7 @@ pub(crate) async fn timers(walk: &Walk) {
             panic!("refused")
         };
         assert_eq!((sheet.order.status, sheet.order.version), (Status::Placed, 2), "{nth}");
-        assert_eq!(due_at(walk, id).await, sheet.order.accept_by);
+        assert_eq!(due_at(walk, id).await, sheet.order.due());
     }
 
     // Another's order is none, and neither is one that is not there.
@@ -78,7 +79,7 @@ pub(crate) async fn timers(walk: &Walk) {
 }
 
 #[tokio::test]
-async fn the_orders_that_were_there_before_timers_have_theirs() {
+async fn the_orders_that_were_there_before_get_the_timers_they_would_have() {
     let walk = Walk::start("timers_before").await;
     let store = || actor(Role::Store, &walk.store.id.to_string());
     for (nth, steps) in [0, 1, 0, 1, 2].into_iter().enumerate() {
@@ -102,11 +103,16 @@ async fn the_orders_that_were_there_before_timers_have_theirs() {
         walk.client.query_one(all, &[]).await.unwrap().try_get(0).unwrap()
     };
     let written = read().await;
-    assert_eq!(written.as_ref().map(Vec::len), Some(3), "{written:?}");
+    assert_eq!(written.as_ref().map(Vec::len), Some(4), "{written:?}");
     walk.client.batch_execute("delete from timers").await.unwrap();
-    let migration = include_str!("../../sql/migrations/V0004__timers.sql");
-    let (_table, rows) = migration.split_once("\n\n-- The orders that wait").unwrap();
+    let migration = include_str!("../../sql/migrations/V0006__offers.sql");
+    let (_tables, rows) = migration.split_once("\n\n-- Every open order is looked").unwrap();
     walk.client.batch_execute(&format!("-- {rows}")).await.unwrap();
+    let found = walk.database.claim_timers(9, LEASE).await.unwrap().claimed;
+    assert_eq!(found.len(), 4);
+    for (Subject::Order(order), _tenant) in found {
+        elapse(&walk, order).await;
+    }
     assert_eq!(read().await, written);
 }
 

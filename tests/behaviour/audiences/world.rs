@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use ordercast::domain::{
-    Actor, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, EventId, Fact, Facts, Fulfilment,
-    Item, Leg, Order, OrderId, Place, Proof, ProofKind, ProofRequired, Reason, ReasonCode, Role,
-    Status, Store, StoreId, TenantId, TenantRules, Undeliverable, Vehicle, Window, Word as _,
-    place,
+    Actor, BatchId, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, EtaSource, EventId, Fact,
+    Facts, Fulfilment, Item, Leg, Notice, Offer, OfferId, OfferRules, OfferState, Order, OrderId,
+    Place, Proof, ProofKind, ProofRequired, Reason, ReasonCode, Role, Route, Search, Status, Store,
+    StoreId, TenantId, TenantRules, Undeliverable, Vehicle, Window, Word as _, place,
 };
 use ordercast::view::{LogEvent, Sheet, fact_data};
 use serde_json::json;
@@ -32,6 +32,9 @@ pub(super) const REASON_NOTE: &str = "REASONNOTE";
 pub(super) const WHY: &str = "WHYSECRET";
 pub(super) const PROOF: &str = "PROOFREF";
 pub(super) const DEVICE: &str = "11.654321";
+pub(super) const REMARK: &str = "REMARKSECRET";
+/// How many stops come before; no other number in what is planted is like it.
+pub(super) const STOPS: i32 = 73_001;
 /// A reason that is nobody's business outside.
 pub(super) const INTERNAL: &str = "fraud";
 
@@ -109,17 +112,28 @@ impl World {
         let rules = TenantRules {
             accept_window: std::time::Duration::from_mins(8),
             customer_cancel_until: Status::Placed,
+            offers: OfferRules {
+                mode: None,
+                offer_s: 30,
+                rounds: 8,
+                lead: std::time::Duration::from_mins(10),
+            },
         };
         let facts = Facts {
             now,
             rules,
             store: &self.store,
             driver: None,
+            courier: None,
+            stops_before: None,
+            offers: &[],
+            candidates: None,
+            attended: false,
             occurred_at: None,
             if_match: None,
         };
         let platform = Actor { role: Role::Platform, id: "back end".to_owned() };
-        let (order, _events) = place(draft, &platform, &facts).unwrap();
+        let order = place(draft, &platform, &facts).unwrap().order;
         let with_driver =
             leg.has_driver() || (leg == Leg::Closed && fulfilment == Fulfilment::Delivery);
         let mut stamps = order.stamps;
@@ -132,6 +146,10 @@ impl World {
             prep_min: Some(20),
             pickup_eta: Some(now),
             dropoff_eta: Some(now),
+            eta_source: Some(EtaSource::Computed),
+            route: Route { batch: Some(BatchId::new()), seq: Some(3), before: STOPS },
+            told: Notice::ALL.to_vec(),
+            search: Search { round: 2, until: Some(now), ..Search::default() },
             reason: Some(Reason {
                 code: ReasonCode::Fraud,
                 by: Role::Ops,
@@ -149,12 +167,14 @@ impl World {
             fact,
             Fact::DriverDuty { .. }
                 | Fact::StorePaused { .. }
+                | Fact::StoreSilent
                 | Fact::StoreDeleted
                 | Fact::DriverDeleted
                 | Fact::TokenRevoked { .. }
         );
         let mut data = fact_data(fact, (!alone).then_some(sheet));
         data["place"] = json!({"lat": 11.654_321, "lng": 12.5});
+        let about_offer = matches!(fact, Fact::OfferSent(_) | Fact::OfferClosed(_));
         let lost = matches!(fact, Fact::CourierChanged { .. } | Fact::CourierUnassigned { .. });
         LogEvent {
             position: 90_213,
@@ -162,9 +182,9 @@ impl World {
             tenant: self.tenant,
             store: Some(self.store.id),
             order: (!alone).then_some(sheet.order.id),
-            driver: sheet.order.driver,
+            driver: if about_offer { Some(self.driver.id) } else { sheet.order.driver },
             prior_driver: lost.then_some(self.prior),
-            n: (!alone).then_some(9),
+            n: (!alone && !about_offer).then_some(9),
             kind: fact.kind().to_owned(),
             by: Actor { role: by, id: format!("ACTOR-{by}") },
             was: Some(Status::Placed),
@@ -208,8 +228,19 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
         Fact::CourierUnassigned { reason: reason() },
         Fact::CourierAtStore,
         Fact::CourierAtDoor,
+        Fact::CourierNear { door: false },
+        Fact::CourierNear { door: true },
+        Fact::Eta,
+        Fact::Late { kind: Notice::Accept, since: eta },
+        Fact::Late { kind: Notice::Prep, since: eta },
+        Fact::Late { kind: Notice::Pickup, since: eta },
+        Fact::Late { kind: Notice::Delivery, since: eta },
+        Fact::Noted { note: REMARK.to_owned() },
+        Fact::OfferSent(Box::new(offer(OfferState::Pending))),
+        Fact::OfferClosed(Box::new(offer(OfferState::Lost))),
         Fact::DriverDuty { duty: Duty::On },
         Fact::StorePaused { until: some },
+        Fact::StoreSilent,
         Fact::StoreDeleted,
         Fact::DriverDeleted,
         Fact::TokenRevoked { token: CredentialId::new() },
@@ -239,14 +270,38 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
             | Fact::CourierUnassigned { .. }
             | Fact::CourierAtStore
             | Fact::CourierAtDoor
+            | Fact::CourierNear { .. }
+            | Fact::Eta
+            | Fact::Late { .. }
+            | Fact::Noted { .. }
+            | Fact::OfferSent(_)
+            | Fact::OfferClosed(_)
             | Fact::DriverDuty { .. }
             | Fact::StorePaused { .. }
+            | Fact::StoreSilent
             | Fact::StoreDeleted
             | Fact::DriverDeleted
             | Fact::TokenRevoked { .. } => {}
         }
     }
     all
+}
+
+/// An offer of the order to somebody.
+fn offer(state: OfferState) -> Offer {
+    let sent_at = at("2025-01-02T18:04:00Z");
+    Offer {
+        id: OfferId::new(),
+        order: OrderId::new(),
+        driver: DriverId::new(),
+        since: sent_at,
+        round: 2,
+        state,
+        sent_at,
+        expires_at: at("2025-01-02T18:04:30Z"),
+        closed_at: None,
+        distance_m: Some(1_400),
+    }
 }
 
 /// Where an order of each fulfilment can stand.
@@ -286,6 +341,7 @@ pub(super) const PLANTED: &[&str] = &[
     DRIVER_PHONE,
     PLATE,
     REASON_NOTE,
+    REMARK,
     WHY,
     PROOF,
     DEVICE,

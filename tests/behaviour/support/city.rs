@@ -32,7 +32,8 @@ impl City {
         let (key, hash) = auth::new_api_key();
         let client = database.connect().await;
         let name = format!("tenant {}", number());
-        let insert = "insert into tenants (id, name) values ($1, $2)";
+        // Couriers are named here, unless a test is about searching for them.
+        let insert = "insert into tenants (id, name, offer_mode) values ($1, $2, null)";
         client.execute(insert, &[&tenant.uuid(), &name]).await.unwrap();
         let insert = "insert into credentials (id, tenant_id, kind, subject_id, hash)
                       values ($1, $2, 'api_key', 'back end', $3)";
