@@ -29,6 +29,8 @@ mod migrating;
 mod offers;
 #[path = "statements/plans.rs"]
 mod plans;
+#[path = "statements/proofs.rs"]
+mod proofs;
 #[path = "statements/records.rs"]
 mod records;
 #[path = "statements/schema.rs"]

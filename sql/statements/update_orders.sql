@@ -1,4 +1,5 @@
--- update_orders: the orders that one batch changed become rows; what never changes is left alone.
+-- update_orders: the orders that one batch changed become rows; what never changes is left alone,
+-- and so is an end by what comes after it.
 -- $1 records order_record[]   $2 closed bool[]   $3 at timestamptz
 -- locks: order rows held (lock_orders)
 -- index: orders_pkey
@@ -23,8 +24,8 @@ update orders o set
     r.search_at, search_since = r.search_since, search_round = r.search_round, search_mode =
     r.search_mode, search_offer_s = r.search_offer_s, search_until = r.search_until, lost_by =
     r.lost_by, eta_source = r.eta_source, eta_at = r.eta_at, told = r.told, proofs = r.proofs,
-    -- What comes after the end does not move it.
-    closed_at = case when ($2::bool[])[r.nth] then coalesce(o.closed_at, $3::timestamptz) end,
+    closed_at = case when ($2::bool[])[r.nth]
+        then case when o.closed_at is null then $3::timestamptz else o.closed_at end end,
     updated_at = $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ProofKind, ProofRequired, ReasonCode, Role, Status, Store, StoreId, TenantId,
+    OrderId, Place, ProofRequired, ReasonCode, Role, Status, Store, StoreId, TenantId,
     Undeliverable, Vehicle, Window,
 };
 use ordercast::store::{
@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{offers, server, timers, webhooks};
+use crate::{offers, proofs, server, timers, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -138,9 +138,7 @@ impl Walk {
                 photo: true,
                 signature: true,
                 pin: true,
-                scan: true,
-                pickup: [ProofKind::Scan, ProofKind::Photo].into_iter().collect(),
-                back: [ProofKind::Signature].into_iter().collect(),
+                ..ProofRequired::default()
             },
             pin: Some("1234".to_owned()),
             meta: json!({ "table": 7 }),
@@ -236,6 +234,7 @@ async fn each_statement_runs_through_its_code() {
     log(&mut walk, id).await;
     timers::timers(&walk).await;
     offers::offers(&walk).await;
+    proofs::proofs(&walk).await;
     webhooks::walk(&walk.client, &database, tenant).await;
     deleting(&walk).await;
     while database.sweep_idempotency_keys(Duration::ZERO).await.unwrap() {}

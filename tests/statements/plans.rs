@@ -18,6 +18,7 @@ const GROWING: &[&str] = &[
     "revoked_tokens",
     "timers",
     "webhook_attempts",
+    "proofs",
 ];
 
 /// Statements that are planned for the values at hand, because what may be null filters nothing.
