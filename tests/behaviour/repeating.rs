@@ -24,7 +24,7 @@ async fn a_change_insists_on_the_version_it_names() {
         let problem = post(&who, &accept, &[("if-match", tag)], &empty).await;
         let problem = problem.expect_problem(409, "version_mismatch");
         assert_eq!((&problem["version"], &problem["status"]), (&json!(1), &json!("placed")));
-        assert_eq!(problem["allowed"], json!(["accept", "reject"]));
+        assert_eq!(problem["allowed"], json!(["accept", "reject", "note"]));
     }
     for tag in ["", "\"\"", "one", "\"1\", \"2\"", "1.0", "99999999999999999999"] {
         let problem = post(&who, &accept, &[("if-match", tag)], &empty).await;

@@ -295,7 +295,7 @@ async fn a_method_that_is_none_is_told_so_and_the_socket_stays() {
     let order = city.order_id().await;
     let mut phone = Phone::connect(&server.url, &city.key).await;
     for method in
-        ["", "order", "order.", "order.eat", "order.search", "order.search_failed", "chat.say"]
+        ["", "order", "order.", "order.eat", "order.watch", "order.search_failed", "chat.say"]
     {
         let reply = phone.rpc(method, json!({"order": order})).await;
         let error = json!({"code": 104, "message": "method not found"});
