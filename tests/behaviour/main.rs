@@ -32,6 +32,7 @@ mod ordering;
 mod personal;
 mod plain;
 mod presence;
+mod proofs;
 mod public_keys;
 mod reading;
 mod recovering;

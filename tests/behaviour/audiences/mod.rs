@@ -23,16 +23,26 @@ fn forbidden(
     let tenant = world.tenant.to_string();
     let closed = status.is_terminal();
     let mut no: Vec<&str> = Vec::new();
-    let outside = [META, &tenant, LAST_NAME, PHONE_UNMASKED, DRIVER_PHONE_UNMASKED, DEVICE];
+    let outside =
+        [META, &tenant, LAST_NAME, PHONE_UNMASKED, DRIVER_PHONE_UNMASKED, DEVICE, PICTURE];
     let prior = world.prior.to_string();
     let driver = world.driver.id.to_string();
     let stops = STOPS.to_string();
     let mut own = None;
     match audience {
         // Everything but the PIN.
-        Audience::Ops | Audience::Platform => return vec![PIN.to_owned()],
+        Audience::Ops | Audience::Platform => return vec![PIN.to_owned(), PICTURE.to_owned()],
         Audience::Customer => {
-            no.extend([PHONE, EXTERNAL_ID, DRIVER_LAST_NAME, &driver, WHY, REASON_NOTE, INTERNAL]);
+            no.extend([
+                PROOF,
+                PHONE,
+                EXTERNAL_ID,
+                DRIVER_LAST_NAME,
+                &driver,
+                WHY,
+                REASON_NOTE,
+                INTERNAL,
+            ]);
             no.push(REMARK);
             if !matches!(leg, Leg::EnRoute | Leg::AtDoor) {
                 no.push(DRIVER_PHONE);
@@ -40,7 +50,7 @@ fn forbidden(
         }
         Audience::Store => {
             own = Some(Role::Store);
-            no.extend([PIN, DRIVER_LAST_NAME, &stops]);
+            no.extend([PIN, DRIVER_LAST_NAME, &stops, PROOF]);
             if by != own {
                 no.push(REMARK);
             }
@@ -146,12 +156,17 @@ fn hears(audience: Audience, event: &LogEvent) -> bool {
     let end = (kind == "courier.near").then(|| event.data["end"].as_str().unwrap());
     let late = (kind == "order.late").then(|| event.data["kind"].as_str().unwrap());
     let noted = kind == "order.noted";
+    // Of proofs a customer hears what shows its own hand-over.
+    let data = &event.data;
+    let proved = kind != "proof.added"
+        || (data["point"] == "dropoff" && (data["kind"] == "photo" || data["kind"] == "signature"));
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::Customer => {
             let theirs = end.is_none_or(|end| end == "door")
                 && late.is_none_or(|late| late == "delivery")
-                && !noted;
+                && !noted
+                && proved;
             theirs && others && !own_affair && !of_a_courier && !of_a_store && !asks
         }
         Audience::Store => {

@@ -17,7 +17,7 @@ pub(super) fn upload(point: ProofPoint, kind: ProofKind, text: &str) -> Command 
     let bytes: Arc<[u8]> = Arc::from(text.as_bytes());
     let content = match kind {
         Scan => ProofContent::Text(text.to_owned()),
-        _ => ProofContent::Inline(PictureType::Png, Picture(bytes)),
+        Photo | Signature | Pin => ProofContent::Inline(PictureType::Png, Picture(bytes)),
     };
     let hash = text.bytes().cycle().take(32).collect();
     Command::AddProof(Box::new(NewProof { id: id(800), point, kind, content, hash }))
@@ -108,7 +108,7 @@ fn a_second_attempt_is_proved_anew() {
     scene.accepted(Role::Ops, Command::Redeliver);
     assert_eq!(scene.refused(Role::Driver, deliver()), Refusal::ProofRequired(vec![Photo]));
     scene.wait(1);
-    // The same code is scanned at the second door too.
+    // The very same may be shown at the second door too, as a code on a parcel is.
     scene.accepted(Role::Driver, upload(Dropoff, Photo, "a"));
     scene.accepted(Role::Driver, deliver());
 }
@@ -148,7 +148,7 @@ fn each_hand_over_is_proved_by_those_whose_it_is_once_it_can_happen() {
             let judgement = scene.judge_by(&actor(**role), &upload(point, Photo, "a"));
             matches!(judgement, super::Judgement::Accepted(_))
         };
-        who.iter().filter(taken).map(|role| role.to_string()).collect::<Vec<_>>().join(" ")
+        who.iter().filter(taken).map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
     for (status, fulfilment, expected) in [
         (Status::Placed, Delivery, ["", "", ""]),

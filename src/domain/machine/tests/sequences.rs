@@ -61,7 +61,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
 
 fn drafts() -> impl Strategy<Value = Draft> {
     let proofs = (any::<bool>(), prop::bool::weighted(0.3))
-        .prop_map(|(pin, photo)| ProofRequired { pin, photo, ..ProofRequired::default() });
+        .prop_map(|(pin, photo)| ProofRequired { photo, pin, ..ProofRequired::default() });
     (
         prop::sample::select(Fulfilment::ALL),
         prop::sample::select(Undeliverable::ALL),
