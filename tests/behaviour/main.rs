@@ -30,6 +30,7 @@ mod lost_connections;
 mod one_way;
 mod ordering;
 mod personal;
+mod pins;
 mod plain;
 mod presence;
 mod proofs;
