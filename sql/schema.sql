@@ -36,9 +36,12 @@ create table tenants (
     offer_rounds integer not null default 8,
     -- Seconds before an order is ready at which its search begins.
     search_lead_s integer not null default 600,
+    -- Hours after an order's end that its links show it, unless they say otherwise.
+    link_ttl_h integer not null default 24,
     constraint tenants_pkey PRIMARY KEY (id),
     constraint tenants_name_key UNIQUE (name),
     constraint tenants_accept_s_check CHECK (((accept_s >= 10) AND (accept_s <= 86400))),
+    constraint tenants_link_ttl_h_check CHECK (((link_ttl_h >= 1) AND (link_ttl_h <= 8760))),
     constraint tenants_offer_rounds_check CHECK (((offer_rounds >= 1) AND (offer_rounds <= 100))),
     constraint tenants_offer_s_check CHECK (((offer_s >= 15) AND (offer_s <= 120))),
     constraint tenants_search_lead_s_check CHECK (((search_lead_s >= 0) AND (search_lead_s <= 7200)))
@@ -437,6 +440,27 @@ create unlogged table driver_locations (
     constraint driver_locations_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id) ON DELETE CASCADE
 ) with (fillfactor=50);
 CREATE INDEX driver_locations_cell ON driver_locations USING btree (tenant_id, cell);
+
+-- Addresses under which one order can be seen. The token in the address is never stored.
+create table tracking_links (
+    -- As of a token: revoked_tokens and the event token.revoked name it too.
+    id uuid not null,
+    tenant_id uuid not null,
+    order_id uuid not null,
+    -- SHA-256 of the token, which has 256 random bits.
+    hash bytea not null,
+    -- Hours after the order's end; then the link has ended too.
+    ttl_h integer not null,
+    created_at timestamp with time zone not null default now(),
+    revoked_at timestamp with time zone,
+    constraint tracking_links_pkey PRIMARY KEY (id),
+    constraint tracking_links_hash_key UNIQUE (hash),
+    constraint tracking_links_ttl_h_check CHECK (((ttl_h >= 1) AND (ttl_h <= 8760))),
+    constraint tracking_links_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+    constraint tracking_links_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+CREATE INDEX tracking_links_created ON tracking_links USING btree (created_at);
+CREATE INDEX tracking_links_order ON tracking_links USING btree (order_id);
 
 -- What proves the hand-overs of orders, each as it was shown.
 create table proofs (

@@ -15,7 +15,7 @@ use actix_web::web::{self, ServiceConfig};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, ApiKeys, SharedReads};
+use crate::api::{Api, ApiKeys, LinkPlaces, SharedReads};
 use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::{Feed, Revoked};
@@ -137,13 +137,19 @@ impl App {
             proof_uploads: Semaphore::new(config.proofs.uploads_max),
             pings: Semaphore::new(config.webhooks.deliveries_max),
             attendance,
+            link_places: LinkPlaces::new(config.links.sockets_max),
             house: House::new(presence, streams),
             config: Arc::clone(&config),
         });
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
         let ttl = config.writer.idempotency_ttl_s.get();
         let attempts_ttl = config.webhooks.attempts_ttl_s.get();
-        let sweeping = tokio::spawn(store::run_sweep(database.clone(), ttl, attempts_ttl));
+        let sweeping = tokio::spawn(store::run_sweep(
+            database.clone(),
+            ttl,
+            attempts_ttl,
+            config.links.keep_s.get(),
+        ));
         let news = (feed_state.clone(), Arc::clone(feed.window()));
         let feeding = tokio::spawn(feed.run());
         let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));

@@ -101,6 +101,8 @@ sections! {
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
         long_poll_max_s: Secs, long_polls_max: usize, }
+    /// `[links]`
+    Links { full_view_s: Secs, ttl_max_h: u32, per_order_max: u32, sockets_max: usize, keep_s: Secs, }
     /// `[proofs]`
     Proofs { body_limit_bytes: usize, data_limit_bytes: usize, uploads_max: usize, store_s: Secs, }
     /// `[webhooks]`
@@ -112,7 +114,7 @@ sections! {
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        timers: Timers, feed: Feed, socket: Socket, api: Api, proofs: Proofs,
+        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, proofs: Proofs,
         webhooks: Webhooks, log: Log, }
 }
 
@@ -228,6 +230,8 @@ impl Config {
             api.page_len_default 1..=u128::from(self.api.page_len_max);
             api.page_len_max 1..=100; api.events_len_max 1..=1_000;
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
+            links.full_view_s 60..=86_400; links.ttl_max_h 1..=8_760; links.per_order_max 1..=100;
+            links.sockets_max 1..=100_000; links.keep_s 0..=31_536_000;
             proofs.body_limit_bytes 1_024..=16_777_216;
             proofs.data_limit_bytes 0..=1_048_576; proofs.uploads_max 1..=1_000;
             proofs.store_s 0..=31_536_000;

@@ -21,6 +21,8 @@ mod growth;
 mod header;
 #[path = "statements/heads.rs"]
 mod heads;
+#[path = "statements/links.rs"]
+mod links;
 #[path = "statements/load.rs"]
 mod load;
 #[path = "statements/migrating.rs"]

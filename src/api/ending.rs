@@ -11,7 +11,15 @@ impl Api {
     /// another tenant's goes on. This process refuses it from now on, the others once they hear.
     pub async fn revoke_token(&self, principal: &Principal, id: &str) -> Result<(), Problem> {
         only(principal, &[Role::Platform])?;
-        let token: CredentialId = id.parse().map_err(|_| Problem::not_found())?;
+        self.revoke(principal, id.parse().map_err(|_| Problem::not_found())?).await
+    }
+
+    /// The same for who may.
+    pub(super) async fn revoke(
+        &self,
+        principal: &Principal,
+        token: CredentialId,
+    ) -> Result<(), Problem> {
         self.end(principal, Target::Revoke { token, keep: self.revoked.keep() }).await?;
         self.revoked.add(principal.tenant, token, self.now());
         Ok(())

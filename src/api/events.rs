@@ -147,6 +147,8 @@ fn event_audience(principal: &Principal, event: &LogEvent) -> Option<Audience> {
             }
         }
         seen @ (Audience::Customer
+        | Audience::Link
+        | Audience::PastLink
         | Audience::Store
         | Audience::FormerDriver
         | Audience::Ops

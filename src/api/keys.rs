@@ -56,6 +56,7 @@ impl ApiKeys {
             info: None,
             credential: credential.id,
             expires_at: None,
+            link: None,
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.principals.insert(hash.clone(), (principal.clone(), now + self.ttl)).is_none() {

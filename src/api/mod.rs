@@ -12,6 +12,8 @@ mod cursor;
 mod ending;
 mod events;
 mod keys;
+mod link_places;
+mod links;
 mod locations;
 mod offers;
 mod orders;
@@ -34,6 +36,8 @@ pub use body::{FieldProblem, read_body};
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
+pub use link_places::{LinkPlace, LinkPlaces};
+pub use links::Tracked;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use proofs::ProofAnswer;
@@ -41,9 +45,9 @@ pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::IssuedToken;
 pub use webhooks::replay_after;
 
-use crate::auth::{self, API_KEY_PREFIX, Keys, Permit, Principal, TokenError};
+use crate::auth::{self, API_KEY_PREFIX, Keys, LINK_PREFIX, Permit, Principal, TokenError};
 use crate::config::Config;
-use crate::domain::Role;
+use crate::domain::{LinkView, Role};
 use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
 use crate::jwks::Jwks;
@@ -86,6 +90,8 @@ pub struct Api {
     pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
+    /// Sockets of each tracking link.
+    pub link_places: LinkPlaces,
     /// What all sockets share.
     pub house: House<Self>,
 }
@@ -104,6 +110,9 @@ impl Api {
     async fn verify(&self, token: &str) -> Result<Principal, Problem> {
         if token.starts_with(API_KEY_PREFIX) {
             return self.api_keys.find(&self.database, token).await;
+        }
+        if token.starts_with(LINK_PREFIX) {
+            return self.link_bearer(token).await;
         }
         self.judge(|keys| keys.verify(token, auth::now())).await
     }
@@ -153,7 +162,11 @@ impl Api {
 /// As which audience a principal sees an order.
 pub fn audience(principal: &Principal) -> Audience {
     match principal.role {
-        Role::Customer => Audience::Customer,
+        Role::Customer => match principal.link {
+            None => Audience::Customer,
+            Some(LinkView::Full) => Audience::Link,
+            Some(LinkView::Final) => Audience::PastLink,
+        },
         Role::Store => Audience::Store,
         Role::Driver => Audience::Driver,
         Role::Ops | Role::System => Audience::Ops,
@@ -168,4 +181,9 @@ pub fn tenant_topic(principal: &Principal) -> Topic {
 
 fn only(principal: &Principal, roles: &[Role]) -> Result<(), Problem> {
     if roles.contains(&principal.role) { Ok(()) } else { Err(Problem::role_not_allowed()) }
+}
+
+/// Refuses those who may only look.
+pub fn may_write(principal: &Principal) -> Result<(), Problem> {
+    if principal.link.is_none() { Ok(()) } else { Err(Problem::role_not_allowed()) }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::body::{
     ActionBody, EtaBody, OrderBody, PatchBody, moment, optional_text, parse, required_text, word,
 };
-use super::{Api, Cursor, Problem, ProblemCode, audience, only};
+use super::{Api, Cursor, Problem, ProblemCode, audience, may_write, only};
 use crate::auth::{self, Principal};
 use crate::domain::{
     Action, Command, Draft, Fulfilment, Leg, OrderId, Patch, Promise, ReasonCode, Refusal, Role,
@@ -96,6 +96,7 @@ impl Api {
         body: ActionBody,
     ) -> Result<OrderAnswer, Problem> {
         let principal = &asked.principal;
+        may_write(principal)?;
         let (id, hash) = match &target {
             Target::Order { id, .. } | Target::Elapse { order: id, .. } => (Some(*id), None),
             Target::Place { request_hash, .. } => (None, Some(request_hash.clone())),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Api, Asked, Problem};
+use super::{Api, Asked, Problem, may_write};
 use crate::auth::Principal;
 
 impl Api {
@@ -18,6 +18,10 @@ impl Api {
         // One word, as every phone sends it every few seconds.
         let method = if method == "locations" { "driver.locations" } else { method };
         let (noun, verb) = method.split_once('.')?;
+        // All of them write.
+        if let Err(problem) = may_write(principal) {
+            return Some(Err(problem));
+        }
         let idempotency_key = match take(&mut data, "idempotency_key") {
             Ok(key) => key,
             Err(problem) => return Some(Err(problem)),
@@ -107,6 +111,11 @@ impl Api {
                 }
                 Err(problem) => Err(problem),
             },
+            ("link", "create") => match required(&mut data, "order") {
+                Ok(order) => self.create_link(principal, &order, data).await,
+                Err(problem) => Err(problem),
+            },
+            ("link", "revoke") => self.call_revoke_links(principal, data).await,
             ("webhook", "create") => self.create_webhook(principal, data).await,
             ("webhook", verb) if WEBHOOK_VERBS.contains(&verb) => {
                 match required(&mut data, "webhook") {
@@ -116,6 +125,17 @@ impl Api {
             }
             _ => return None,
         })
+    }
+
+    async fn call_revoke_links(
+        &self,
+        principal: &Principal,
+        mut data: Value,
+    ) -> Result<Value, Problem> {
+        let order = required(&mut data, "order")?;
+        let link = take(&mut data, "link")?;
+        nothing_else(&data)?;
+        self.revoke_links(principal, &order, link.as_deref()).await.map(|()| nothing())
     }
 
     async fn call_webhook(

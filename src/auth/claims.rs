@@ -88,6 +88,7 @@ impl Claims {
             info: self.info()?,
             credential: self.credential(signed),
             expires_at: Some(self.expires_at()?),
+            link: None,
             subject: name(self.sub)?,
         };
         let names_itself = match principal.role {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Info;
-use crate::domain::{Actor, CredentialId, DriverId, OrderId, Role, StoreId, TenantId};
+use crate::domain::{Actor, CredentialId, DriverId, LinkView, OrderId, Role, StoreId, TenantId};
 
 /// Whoever a token speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Principal {
     pub credential: CredentialId,
     /// When the right ends; absent for an API key.
     pub expires_at: Option<Timestamp>,
+    /// The bearer of a tracking link: a customer who may only look, and sees so much.
+    pub link: Option<LinkView>,
 }
 
 impl Principal {

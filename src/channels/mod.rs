@@ -66,7 +66,7 @@ impl Source for Api {
         if connect.token.is_empty() {
             return Err(Disconnect::BAD_REQUEST.into());
         }
-        let renewed = self.whom(&connect.token).await?;
+        let renewed = self.seated(self.whom(&connect.token).await?)?;
         let data = connect.data.as_deref().map(|data| serde_json::from_str(data.get()));
         let data: ConnectData = data.and_then(Result::ok).unwrap_or_default();
         let personal = open::personal(&renewed.who);
@@ -87,6 +87,10 @@ impl Source for Api {
         let fresh = &renewed.who;
         let same =
             (fresh.tenant, fresh.role) == (who.tenant, who.role) && fresh.subject == who.subject;
+        // What it listens to by now would go on showing too much.
+        if same && fresh.link != who.link {
+            return Err(Disconnect::EXPIRED.into());
+        }
         if same { Ok(renewed) } else { Err(Disconnect::INVALID_TOKEN.into()) }
     }
 
@@ -286,12 +290,25 @@ impl Api {
         Ok(self.known(who))
     }
 
+    /// With a place among the sockets of its link, if it comes by one; error 111, which SDKs repeat
+    /// after a while, when they are all taken. Phones that lost their network come back before
+    /// it is known that they are gone.
+    fn seated(&self, renewed: Renewed<Self>) -> Result<Renewed<Self>, ErrorCode> {
+        let Some(bearer) = renewed.bearer.filter(|_| renewed.who.link.is_some()) else {
+            return Ok(renewed);
+        };
+        let place = self.link_places.take(bearer).ok_or(ErrorCode::TOO_MANY_REQUESTS)?;
+        Ok(Renewed { kept: Some(Box::new(place)), ..renewed })
+    }
+
     /// The same for one who is known.
     fn known(&self, who: Principal) -> Renewed<Self> {
-        let ttl = who.expires_at.map(|at| self.left_until(at));
+        let left = who.expires_at.map(|at| self.left_until(at));
+        // A link has no newer token: its connection ends when it shows less, and comes back.
+        let (ttl, lasts) = if who.link.is_some() { (None, left) } else { (left, None) };
         let info = SeenAs { role: who.role.word(), info: who.info.as_ref().and_then(raw) };
         let info = serde_json::value::to_raw_value(&info);
         let bearer = Some(who.bearer());
-        Renewed { user: who.subject.clone(), info: info.ok(), ttl, bearer, who }
+        Renewed { user: who.subject.clone(), info: info.ok(), ttl, lasts, bearer, kept: None, who }
     }
 }

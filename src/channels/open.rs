@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::auth::Principal;
-use crate::domain::{OrderId, Role, Status, StoreId, TenantId, Word as _};
+use crate::domain::{LinkView, OrderId, Role, Status, StoreId, TenantId, Word as _};
 use crate::hub::{Ear, Filter, Seat, Topic};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::{ErrorReply, RawJson};
@@ -71,7 +71,7 @@ pub(super) fn channel(name: &str, principal: &Principal) -> Result<Channel, Erro
     if let Some(text) = name.strip_prefix("order:") {
         let id: OrderId = text.parse().map_err(|_| denied)?;
         let seat = match principal.role {
-            Role::Customer if principal.orders.contains(&id) => Seat::OrderCustomer,
+            Role::Customer if principal.orders.contains(&id) => customer_seat(principal),
             // Whether it has the order is read with it.
             Role::Driver => Seat::OrderDriver,
             Role::Ops => Seat::OrderOps,
@@ -97,12 +97,23 @@ pub(super) fn channel(name: &str, principal: &Principal) -> Result<Channel, Erro
     }
 }
 
+/// As whom a customer sits at its orders.
+const fn customer_seat(principal: &Principal) -> Seat {
+    match principal.link {
+        None => Seat::OrderCustomer,
+        Some(LinkView::Full) => Seat::OrderLink,
+        Some(LinkView::Final) => Seat::OrderPastLink,
+    }
+}
+
 /// What `name` stands for to a customer whose subscription token opens it, whatever orders the
 /// connection's names.
 pub(super) fn permitted(name: &str, principal: &Principal) -> Result<Channel, ErrorCode> {
     let order = name.strip_prefix("order:").and_then(|text| text.parse::<OrderId>().ok());
     match (order, principal.role) {
-        (Some(order), Role::Customer) => Ok(Channel::one(Topic::Order(order), Seat::OrderCustomer)),
+        (Some(order), Role::Customer) if principal.link.is_none() => {
+            Ok(Channel::one(Topic::Order(order), Seat::OrderCustomer))
+        }
         // Others have their rights by what they are.
         _ => channel(name, principal),
     }
@@ -110,8 +121,11 @@ pub(super) fn permitted(name: &str, principal: &Principal) -> Result<Channel, Er
 
 /// The personal feed of a store, a courier or a customer, which the server subscribes it to:
 /// what it could hear by itself, under one name. Dispatchers and platforms have none: theirs
-/// would be everything.
+/// would be everything; the bearer of a link neither: there is one channel, and nobody to know.
 pub(super) fn personal(principal: &Principal) -> Option<(String, Opened<Api>)> {
+    if principal.link.is_some() {
+        return None;
+    }
     let (seat, topics) = match principal.role {
         Role::Store => (Seat::Store, principal.store().into_iter().map(Topic::Store).collect()),
         Role::Driver => (Seat::Driver, principal.driver().into_iter().map(Topic::Driver).collect()),
@@ -205,7 +219,16 @@ mod tests {
     fn principal(role: Role, subject: &str, orders: Vec<OrderId>) -> Principal {
         let (tenant, credential) = (TenantId::new(), CredentialId::new());
         let subject = subject.to_owned();
-        Principal { tenant, role, subject, orders, info: None, credential, expires_at: None }
+        Principal {
+            tenant,
+            role,
+            subject,
+            orders,
+            info: None,
+            credential,
+            expires_at: None,
+            link: None,
+        }
     }
 
     #[test]

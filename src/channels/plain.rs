@@ -62,7 +62,7 @@ async fn start(
         bearer(request)?.or_else(|| cookie(request)).ok_or_else(Problem::unauthenticated)?;
     let who = api.authenticate(&token).await?;
     let asked = Asked::read(request)?;
-    let renewed = api.known(who);
+    let renewed = api.seated(api.known(who)).map_err(|_full| Problem::overloaded())?;
     let (ask, last) = (asked.subscribe(), asked.last);
     follow(api, hub, Follow { renewed, ask, last }).await.map_err(|turned| match turned {
         // Its right has ended since it was judged.

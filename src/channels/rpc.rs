@@ -24,6 +24,7 @@ pub(super) const fn code(code: ProblemCode) -> ErrorCode {
         ProblemCode::ExternalIdConflict => problem::EXTERNAL_ID_CONFLICT,
         ProblemCode::IdempotencyKeyReused => problem::IDEMPOTENCY_KEY_REUSED,
         ProblemCode::HasOpenOrders => problem::HAS_OPEN_ORDERS,
+        ProblemCode::LinkEnded => problem::LINK_ENDED,
         ProblemCode::CursorTooOld => problem::CURSOR_TOO_OLD,
         ProblemCode::PayloadTooLarge => problem::PAYLOAD_TOO_LARGE,
         ProblemCode::Validation => problem::VALIDATION,

@@ -1,11 +1,14 @@
-//! Embedded pages: the live board for dispatchers, one order for its customer.
+//! Embedded pages: the live board for dispatchers, one order for its customer; and the page of a
+//! tracking link, which is rendered for each request (`track`).
 //!
-//! They are files of `assets`, built into the program and served as they are: there is no build
+//! The first are files of `assets`, built into the program and served as they are: there is no build
 //! step and no template, so a page says nothing about anyone. What is to be seen comes over the
 //! socket, to a token that the page reads from the part of its address that no server is told.
 //!
 //! Absent on purpose: nothing from outside hosts, no cookie, no data, no script or style but
 //! from files; the policy that each answer carries has browsers refuse them.
+
+mod track;
 
 use std::fmt::Write as _;
 
@@ -55,6 +58,7 @@ const ASSETS: &[Asset] = assets! {
 
 /// Adds the pages.
 pub fn configure(services: &mut ServiceConfig) {
+    track::configure(services);
     for asset in ASSETS {
         let tag = tag(asset.text);
         let answer = move |request: HttpRequest| {

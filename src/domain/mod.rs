@@ -8,6 +8,7 @@ mod actor;
 mod command;
 mod fact;
 mod id;
+mod link;
 mod machine;
 mod offer;
 mod order;
@@ -23,6 +24,7 @@ pub use id::{
     BadId, BatchId, CredentialId, DriverId, EventId, Id, OfferId, OrderId, ProofId, StoreId,
     TenantId, WebhookId,
 };
+pub use link::{LinkTerm, LinkView};
 pub use machine::{
     Courier, Facts, Judgement, PIN_TRIES, Step, WATCH_EVERY, distance_m, place, travel_time,
 };

@@ -8,7 +8,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::problem::HttpProblem;
-use crate::api::{Api, Asked, Problem, ProblemCode};
+use crate::api::{Api, Asked, Problem, ProblemCode, may_write};
 use crate::auth::Principal;
 use crate::session::bearer_token;
 
@@ -29,7 +29,11 @@ impl FromRequest for Caller {
             let api = request.app_data::<web::Data<Api>>().ok_or_else(missing)?;
             let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
             let token = bearer_token(value).ok_or_else(missing)?;
-            Ok(Self(api.authenticate(token).await?))
+            let caller = api.authenticate(token).await?;
+            if !request.method().is_safe() {
+                may_write(&caller)?;
+            }
+            Ok(Self(caller))
         })
     }
 }

@@ -6,6 +6,7 @@
 mod events;
 mod extract;
 mod health;
+mod links;
 mod offers;
 mod orders;
 mod parties;
@@ -43,6 +44,7 @@ pub fn configure(services: &mut ServiceConfig) {
                 .route(web::put().to(orders::assign))
                 .route(web::delete().to(orders::unassign)),
         )
+        .configure(links::configure)
         .service(web::resource("/v1/orders/{order}/{action}").route(web::post().to(orders::act)))
         .service(web::resource("/v1/events").route(web::get().to(events::of_tenant)))
         .service(

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::api::{Problem, ProblemCode};
 
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The HTTP status of each problem.
@@ -33,7 +34,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::ExternalIdConflict
         | ProblemCode::IdempotencyKeyReused
         | ProblemCode::HasOpenOrders => StatusCode::CONFLICT,
-        ProblemCode::CursorTooOld => StatusCode::GONE,
+        ProblemCode::LinkEnded | ProblemCode::CursorTooOld => StatusCode::GONE,
         ProblemCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::Validation
         | ProblemCode::ProofRequired
@@ -118,6 +119,12 @@ pub(crate) async fn finish<B: MessageBody + 'static>(
         }
         None => response.map_into_left_body(),
     };
+    // An address may be a secret, and none is for search engines.
+    for (name, value) in [(header::REFERRER_POLICY, "no-referrer"), (ROBOTS, "noindex")] {
+        if !response.headers().contains_key(&name) {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -133,10 +140,12 @@ fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
     if let Some(problem) = error.and_then(Error::as_error::<HttpProblem>) {
         return Some(problem.0.clone());
     }
-    let is_ours = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        // Pages tell people what is wrong in their own way.
+        [&b"application/problem+json"[..], b"text/html"]
+            .iter()
+            .any(|known| kind.as_bytes().starts_with(known))
+    });
     if is_ours {
         return None;
     }

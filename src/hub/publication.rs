@@ -199,6 +199,8 @@ mod tests {
 
     const SEATS: [Seat; Seat::COUNT] = [
         Seat::OrderCustomer,
+        Seat::OrderLink,
+        Seat::OrderPastLink,
         Seat::OrderDriver,
         Seat::OrderFormerDriver,
         Seat::OrderOps,

@@ -52,6 +52,10 @@ impl fmt::Display for Topic {
 pub enum Seat {
     /// An order's customer.
     OrderCustomer,
+    /// The bearer of a tracking link.
+    OrderLink,
+    /// The same when the order has been over for a while.
+    OrderPastLink,
     /// The courier who has the order, looking at it.
     OrderDriver,
     /// The same, hearing that it has lost the order.
@@ -74,12 +78,14 @@ pub enum Seat {
 
 impl Seat {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 
     /// Which audience sits there.
     pub const fn audience(self) -> Audience {
         match self {
             Self::OrderCustomer => Audience::Customer,
+            Self::OrderLink => Audience::Link,
+            Self::OrderPastLink => Audience::PastLink,
             Self::OrderOps | Self::Dispatch => Audience::Ops,
             Self::OrderPlatform | Self::Tenant => Audience::Platform,
             Self::Store => Audience::Store,

@@ -124,8 +124,12 @@ impl<S: Source> Session<S> {
 
     /// Takes note of who this is.
     pub(super) fn know(&self, renewed: Renewed<S>) -> Result<(Known<S>, Arc<Member>), Disconnect> {
-        let Renewed { who, user, info, ttl, bearer } = renewed;
-        self.expires.set(self.end_of(ttl));
+        let Renewed { who, user, info, ttl, lasts, bearer, kept } = renewed;
+        if kept.is_some() {
+            self.kept.replace(kept);
+        }
+        let lasts = lasts.map(|lasts| Instant::now() + lasts);
+        self.expires.set([self.end_of(ttl), lasts].into_iter().flatten().min());
         self.mailbox.bear(bearer);
         // The hub may have heard of its end before it knew that this session stands on it.
         if bearer.is_some_and(|bearer| self.source.is_revoked(bearer)) {

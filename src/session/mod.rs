@@ -22,6 +22,7 @@ mod subscribe;
 mod upgrade;
 mod watch;
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
@@ -113,6 +114,8 @@ struct Session<S: Source> {
     kind: Kind,
     client: String,
     phase: RefCell<Phase<S>>,
+    /// What the source wants kept for as long as this lasts.
+    kept: RefCell<Option<Box<dyn Any>>>,
     subscriptions: RefCell<HashMap<String, Subscription<S>>>,
     opened: Instant,
     next_ping: Cell<Option<Instant>>,
@@ -153,6 +156,7 @@ impl<S: Source> Session<S> {
             kind,
             client: Uuid::new_v4().to_string(),
             phase: RefCell::new(Phase::New),
+            kept: RefCell::new(None),
             subscriptions: RefCell::default(),
             opened: Instant::now(),
             next_ping: Cell::new(None),

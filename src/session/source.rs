@@ -1,5 +1,6 @@
 //! What sessions are served from.
 
+use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -201,8 +202,13 @@ pub struct Renewed<S: Source> {
     pub info: Option<Box<RawJson>>,
     /// Time until the token ends; none if it does not.
     pub ttl: Option<Duration>,
+    /// Time until the connection ends, which the client is not told and no newer token puts off: it
+    /// comes back by itself, and is judged anew. None if it does not end so.
+    pub lasts: Option<Duration>,
     /// The credential with which its right ends.
     pub bearer: Option<Bearer>,
+    /// Whatever is to be kept for as long as the connection lasts.
+    pub kept: Option<Box<dyn Any>>,
 }
 
 /// A channel that somebody may hear.

@@ -13,6 +13,7 @@ mod connect;
 mod ending;
 mod flight;
 mod judge;
+mod links;
 mod listen;
 mod locations;
 mod log;
@@ -40,6 +41,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, LookedUp, Outcome, Target, WriteError};
 pub use flight::{Crashed, Flights};
+pub use links::{FoundLink, Link};
 pub use listen::{Listening, RevokedToken, Woken};
 pub use locations::Location;
 pub use log::{Missed, Scope};

@@ -65,7 +65,7 @@ fn sheet(
     })
 }
 
-fn sheet_from_row(row: &Row) -> Result<Sheet, Error> {
+pub(super) fn sheet_from_row(row: &Row) -> Result<Sheet, Error> {
     sheet(row.try_get("record")?, row.try_get("store")?, row.try_get("driver")?)
 }
 

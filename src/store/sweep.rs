@@ -9,16 +9,24 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Rows forgotten in one statement: some milliseconds of work, and a short transaction.
 const ROWS_AT_ONCE: i64 = 5_000;
 
-/// Forgets Idempotency-Keys older than `keys_ttl`, revocations of what has expired, and attempts
-/// of webhooks older than `attempts_ttl`, for the life of the process. Several processes may do so
-/// at once.
-pub async fn run_sweep(database: Database, keys_ttl: Duration, attempts_ttl: Duration) {
+/// Forgets Idempotency-Keys older than `keys_ttl`, revocations of what has expired, attempts of
+/// webhooks older than `attempts_ttl`, and tracking links `links_keep` after their end, for the
+/// life of the process. Several processes may do so at once.
+pub async fn run_sweep(
+    database: Database,
+    keys_ttl: Duration,
+    attempts_ttl: Duration,
+    links_keep: Duration,
+) {
     loop {
         let mut more = false;
         let keys = database.sweep_idempotency_keys(keys_ttl).await;
         let tokens = database.sweep_revoked_tokens().await;
         let attempts = database.sweep_webhooks(attempts_ttl).await;
-        for (swept, what) in [(keys, "keys"), (tokens, "revocations"), (attempts, "attempts")] {
+        let links = database.sweep_links(links_keep).await;
+        for (swept, what) in
+            [(keys, "keys"), (tokens, "revocations"), (attempts, "attempts"), (links, "links")]
+        {
             match swept {
                 Ok(some_left) => more |= some_left,
                 Err(error) => tracing::warn!(%error, what, "what is old could not be forgotten"),
@@ -49,6 +57,18 @@ impl Database {
         let client = self.reading().await?;
         let statement = statement::DELETE_REVOKED_TOKENS.prepare(&client).await?;
         let swept = client.execute(&statement, &[/* limit */ &ROWS_AT_ONCE]).await?;
+        Ok(some_left(swept))
+    }
+
+    /// Forgets tracking links that ended, or were revoked, longer than `keep` ago, by the database's
+    /// clock, a bounded number at once; true when there may be more. Until then they are known as
+    /// ended.
+    pub async fn sweep_links(&self, keep: Duration) -> Result<bool, Error> {
+        let client = self.reading().await?;
+        let statement = statement::DELETE_LINKS.prepare(&client).await?;
+        let keep_s = keep.as_secs_f64();
+        let swept =
+            client.execute(&statement, &[/* keep_s */ &keep_s, /* limit */ &ROWS_AT_ONCE]).await?;
         Ok(some_left(swept))
     }
 

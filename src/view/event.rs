@@ -98,7 +98,7 @@ impl LogEvent {
         let own = match audience {
             Audience::Store => self.by.role == Role::Store,
             Audience::Driver | Audience::FormerDriver => self.by.role == Role::Driver,
-            Audience::Customer => false,
+            Audience::Customer | Audience::Link | Audience::PastLink => false,
             Audience::Ops | Audience::Platform => true,
         };
         // The party of an event that is about no order; an order's are in its view.
@@ -116,7 +116,7 @@ impl LogEvent {
             driver: self.driver.filter(|_| alone || inside).map(|driver| driver.to_string()),
             n: self.n,
             at: stamp(self.recorded_at),
-            occurred_at: (self.occurred_at != self.recorded_at && audience != Audience::Customer)
+            occurred_at: (self.occurred_at != self.recorded_at && !audience.is_customer())
                 .then(|| stamp(self.occurred_at)),
             by: By { role: self.by.role.word(), id: own.then_some(self.by.id.as_str()) },
             data,
@@ -129,10 +129,12 @@ impl LogEvent {
         let says = |key: &str| self.data.get(key).and_then(Value::as_str);
         match (self.kind.as_str(), audience) {
             (_, Audience::Ops | Audience::Platform) => true,
-            ("order.late", Audience::Customer) => says("kind") == Some(Notice::Delivery.word()),
-            ("courier.near", Audience::Customer) => says("end") == Some("door"),
+            ("order.late", audience) if audience.is_customer() => {
+                says("kind") == Some(Notice::Delivery.word())
+            }
+            ("courier.near", audience) if audience.is_customer() => says("end") == Some("door"),
             ("courier.near", Audience::Store) => says("end") == Some("store"),
-            ("proof.added", Audience::Customer) => {
+            ("proof.added", audience) if audience.is_customer() => {
                 self.data.as_object().is_some_and(is_for_customer)
             }
             // Remarks are between those who run it all and whoever made them.
@@ -160,7 +162,7 @@ impl LogEvent {
             "proof.added" if !audience.is_inside() => {
                 data.remove("place");
                 trim_added(&mut data);
-                if audience == Audience::Customer {
+                if audience.is_customer() {
                     data.remove("attempt");
                 }
                 return Value::Object(data);
@@ -194,7 +196,7 @@ impl LogEvent {
             Audience::FormerDriver => {
                 data.retain(|key, _| matches!(key.as_str(), "code" | "by"));
             }
-            Audience::Customer => {
+            Audience::Customer | Audience::Link | Audience::PastLink => {
                 trim_reason_fields(&mut data, None);
                 if self.kind == "courier.unassigned" {
                     data.clear();
@@ -228,7 +230,7 @@ impl LogEvent {
             }
         }
         if matches!(self.kind.as_str(), "order.cancelled" | "order.rejected")
-            && audience != Audience::Customer
+            && !audience.is_customer()
             && let Some(was) = self.was
         {
             put(&mut data, "was", was.word());
@@ -263,7 +265,7 @@ fn is_for(kind: &str, audience: Audience) -> bool {
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::FormerDriver => matches!(kind, "courier.changed" | "courier.unassigned"),
-        Audience::Customer => {
+        Audience::Customer | Audience::Link | Audience::PastLink => {
             matches!(
                 kind,
                 "courier.assigned"

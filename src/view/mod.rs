@@ -10,6 +10,7 @@
 
 mod event;
 mod fact;
+mod link;
 mod offer;
 mod order;
 mod party;
@@ -42,6 +43,10 @@ pub struct Sheet {
 pub enum Audience {
     /// The customer, signed in.
     Customer,
+    /// The bearer of a tracking link: the customer, or whoever was given the address.
+    Link,
+    /// The same when the order has been over for a while: sees how it ended.
+    PastLink,
     /// The store of the order.
     Store,
     /// The courier who has the order.
@@ -56,8 +61,21 @@ pub enum Audience {
 
 impl Audience {
     /// Every audience, for tests by enumeration.
-    pub const ALL: &'static [Self] =
-        &[Self::Customer, Self::Store, Self::Driver, Self::FormerDriver, Self::Ops, Self::Platform];
+    pub const ALL: &'static [Self] = &[
+        Self::Customer,
+        Self::Link,
+        Self::PastLink,
+        Self::Store,
+        Self::Driver,
+        Self::FormerDriver,
+        Self::Ops,
+        Self::Platform,
+    ];
+
+    /// Whether it is who waits for the order, and follows it by its steps.
+    const fn is_customer(self) -> bool {
+        matches!(self, Self::Customer | Self::Link | Self::PastLink)
+    }
 
     /// Whether it sees everything but the PIN.
     const fn is_inside(self) -> bool {

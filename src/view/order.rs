@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::link::trim_for_link;
 use super::party::{driver_in_order, store_in_order};
 use super::proof::{put_held, required};
 use super::{
@@ -194,14 +195,14 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
     let store_delivery = word("fulfilment") == Fulfilment::StoreDelivery.word();
     let closed = standing == Moment::Closed || status.is_ok_and(Status::is_terminal);
     let leg = if closed { Leg::Closed } else { leg };
-    if audience != Audience::Customer {
+    if !audience.is_customer() {
         view.remove("pin");
         view.remove("steps");
     }
     match audience {
         Audience::Ops | Audience::Platform => {}
         Audience::FormerDriver => view.retain(|key, _| matches!(key.as_str(), "id" | "version")),
-        Audience::Customer => {
+        Audience::Customer | Audience::Link | Audience::PastLink => {
             for key in [
                 "status",
                 "leg",
@@ -235,6 +236,7 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
                 store.remove("id");
             });
             trim_reason(view, None);
+            trim_for_link(view, audience);
         }
         Audience::Store => {
             for key in ["tenant", "meta", "batch", "stop_seq", "stops_before", "search"] {
@@ -304,13 +306,21 @@ pub(super) fn trim_reason_fields(reason: &mut Map<String, Value>, own: Option<&s
     }
 }
 
-fn within(view: &mut Map<String, Value>, key: &str, change: impl FnOnce(&mut Map<String, Value>)) {
+pub(super) fn within(
+    view: &mut Map<String, Value>,
+    key: &str,
+    change: impl FnOnce(&mut Map<String, Value>),
+) {
     if let Some(Value::Object(inner)) = view.get_mut(key) {
         change(inner);
     }
 }
 
-fn shorten(view: &mut Map<String, Value>, key: &str, shorter: impl FnOnce(&str) -> String) {
+pub(super) fn shorten(
+    view: &mut Map<String, Value>,
+    key: &str,
+    shorter: impl FnOnce(&str) -> String,
+) {
     let text = view.get(key).and_then(Value::as_str).map(shorter);
     match text {
         Some(text) if !text.is_empty() => put(view, key, text),

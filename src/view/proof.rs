@@ -43,12 +43,14 @@ pub struct ShownProof {
     pub place: Option<Place>,
 }
 
-/// Whether an audience may look at a proof. A customer sees what shows its own hand-over; a
-/// courier hands proofs in and looks at none.
+/// Whether an audience may look at a proof. A customer sees what shows its own hand-over, and so
+/// does whoever has its link, as long as that lasts; a courier hands proofs in and looks at none.
 pub fn shows_proof(point: ProofPoint, kind: ProofKind, audience: Audience) -> bool {
     match audience {
         Audience::Ops | Audience::Platform | Audience::Store => true,
-        Audience::Customer => hears_of(point, kind),
+        Audience::Customer | Audience::Link => hears_of(point, kind),
+        // Without a name, which a signature is.
+        Audience::PastLink => hears_of(point, kind) && kind == ProofKind::Photo,
         Audience::Driver | Audience::FormerDriver => false,
     }
 }
@@ -77,7 +79,7 @@ pub fn proof(proof: &ShownProof, audience: Audience) -> Value {
         }
     }
     let inside = matches!(audience, Audience::Ops | Audience::Platform);
-    if audience != Audience::Customer {
+    if !audience.is_customer() {
         put(&mut view, "attempt", proof.attempt);
         put_time(&mut view, "occurred_at", Some(proof.occurred_at));
         let mut by = Map::new();

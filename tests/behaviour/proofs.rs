@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+use crate::links::ended_earlier;
 use crate::support::{Answer, City, Phone, Rest, Server, merged, of, until};
 
 /// The first bytes of a PNG, and some that tell one from another.
@@ -576,4 +577,44 @@ async fn a_store_looks_as_long_as_is_set() {
     let store = city.caller("store", &order).await;
     assert_eq!(store.get(&proofs(&order)).await.expect(200), json!({"proofs": []}));
     server.stop().await;
+}
+
+#[actix_web::test]
+async fn whoever_has_the_orders_link_looks_until_it_ends_and_hands_nothing_in() {
+    let town = Town::found().await;
+    let order = town.order(json!({}), "picked_up").await;
+    let driver = town.city.caller("driver", &order).await;
+    let mut added = Vec::new();
+    for (point, kind) in
+        [("dropoff", "photo"), ("dropoff", "signature"), ("dropoff", "scan"), ("pickup", "photo")]
+    {
+        driver.post(&proofs(&order), proof(point, kind, kind)).await.expect(201);
+    }
+    for proof in town.ops.get(&proofs(&order)).await.expect(200)["proofs"].as_array().unwrap() {
+        added.push(proof.clone());
+    }
+    let link = town.city.link(&order).await;
+    let bearer = town.city.platform.with_token(link["token"].as_str().unwrap());
+    let looks = async |expected: &[u16]| {
+        for (proof, status) in added.iter().zip(expected) {
+            assert_eq!(picture(&bearer, &order, proof).await.status, *status, "{proof}");
+        }
+        let listed = bearer.get(&proofs(&order)).await.expect(200);
+        let count = expected.iter().filter(|status| **status == 200).count();
+        assert_eq!(listed["proofs"].as_array().unwrap().len(), count);
+    };
+    looks(&[200, 200, 404, 404]).await;
+    let body = proof("dropoff", "photo", "mine");
+    bearer.post(&proofs(&order), body).await.expect_problem(403, "role_not_allowed");
+    town.city.act(&driver, &order, "deliver", json!({})).await;
+    looks(&[200, 200, 404, 404]).await;
+    // Once it shows no name any more, it shows no signature either.
+    ended_earlier(&town.server.database, &order, "3 hours").await;
+    looks(&[200, 404, 404, 404]).await;
+    ended_earlier(&town.server.database, &order, "30 days").await;
+    for path in [proofs(&order), format!("{}/{}", proofs(&order), added[0]["id"].as_str().unwrap())]
+    {
+        bearer.get(&path).await.expect_problem(401, "unauthenticated");
+    }
+    town.server.stop().await;
 }

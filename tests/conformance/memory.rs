@@ -112,7 +112,15 @@ impl Memory {
         let claims = self.tokens.verify(token)?;
         let ttl = claims.ttl();
         let Claims { sub, info, .. } = claims;
-        Ok(Renewed { who: sub.clone(), user: sub, info, ttl, bearer: None })
+        Ok(Renewed {
+            who: sub.clone(),
+            user: sub,
+            info,
+            ttl,
+            lasts: None,
+            bearer: None,
+            kept: None,
+        })
     }
 }
 
@@ -132,7 +140,7 @@ impl Source for Memory {
     async fn welcome(&self, connect: &Connect) -> Result<Welcome<Self>, Turned> {
         let renewed = if connect.token.is_empty() {
             let (who, user) = Default::default();
-            Renewed { who, user, info: None, ttl: None, bearer: None }
+            Renewed { who, user, info: None, ttl: None, lasts: None, bearer: None, kept: None }
         } else {
             self.whom(&connect.token).map_err(|error| match error {
                 Fault::Expired => Turned::from(ErrorCode::TOKEN_EXPIRED),

@@ -125,7 +125,11 @@ impl<'a> Judge<'a> {
             Request::History(ask) => self.history(who, ask),
             Request::Ping => Verdict::Error(ErrorCode::NOT_AVAILABLE.code),
             Request::Send { data } => send(data.as_deref()),
-            Request::Rpc { method, data } => call(method, data.as_deref()),
+            Request::Rpc { method, data } => match call(method, data.as_deref()) {
+                Verdict::Error(code) if [400, 422].contains(&code) => Verdict::Error(code),
+                _ if who.role == Role::Link && method.contains('.') => Verdict::Error(403),
+                verdict => verdict,
+            },
             Request::Refresh { token } => match self.world.whom(token) {
                 None => Verdict::End(Disconnect::INVALID_TOKEN),
                 Some(fresh) if fresh.is_dead => Verdict::End(Disconnect::EXPIRED),
@@ -169,7 +173,7 @@ impl<'a> Judge<'a> {
             let id = id.to_string();
             return match who.role {
                 Role::Platform | Role::Ops => is_own(home.orders.contains(&id)),
-                Role::Customer => is_own(who.orders.contains(&id)),
+                Role::Customer | Role::Link => is_own(who.orders.contains(&id)),
                 // While it has it, which may change at any time.
                 Role::Driver if home.orders.contains(&id) => {
                     Any(result, vec![ErrorCode::PERMISSION_DENIED.code])

@@ -18,6 +18,8 @@ pub enum Role {
     Store,
     Driver,
     Customer,
+    /// The bearer of a tracking link, who may only look.
+    Link,
 }
 
 /// Whom a token speaks for.
@@ -87,6 +89,8 @@ impl World {
             config.socket.ping_interval_s = of(5);
             // Small, so that what grows shows.
             config.feed.window_len = 64;
+            // All that come by a link come by the same.
+            config.links.sockets_max = 100_000;
         })
         .await;
         let mut homes = Vec::new();
@@ -110,6 +114,9 @@ impl World {
             enter(Role::Customer, "customer-1", &orders[..3], issued, false);
             let issued = city.token("customer", "customer-1", &some[..1]).await;
             enter(Role::Customer, "customer-1", &orders[..1], issued, false);
+            let link = city.link(&orders[1]).await;
+            let text = |member: &str| link[member].as_str().unwrap().to_owned();
+            enter(Role::Link, &text("id"), &orders[1..2], text("token"), false);
             enter(Role::Platform, "back end", &[], city.key.clone(), false);
             enter(Role::Ops, "ann", &[], city.ops_token().await, false);
             enter(Role::Store, &city.store, &[], city.store_token().await, false);
@@ -140,7 +147,7 @@ impl World {
             enter(Role::Ops, "ann", &[], dead, true);
             homes.push(Home { city, orders });
         }
-        let key = &people[2].token;
+        let key = &people[3].token;
         let (mut caller, _) = Caller::connect(&server.url, Codec::Json, key).await;
         let past = caller.ask(json!({"id": 2, "history": {"channel": "tenant"}})).await;
         let epoch = past["history"]["epoch"].as_str().unwrap().to_owned();

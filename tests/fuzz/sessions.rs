@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
-use ordercast::auth::API_KEY_PREFIX;
+use ordercast::auth::{API_KEY_PREFIX, LINK_PREFIX};
 use ordercast::protocol::code::Disconnect;
 use ordercast::protocol::{Codec, Command, Request};
 use serde_json::{Value, json};
@@ -116,10 +116,10 @@ impl Session<'_> {
     /// The connection must end so, without another reply.
     async fn ends(&mut self, expected: Disconnect, command: Option<&Command>) {
         match self.reply().await {
-            // Whose an API key is the database says; too busy to say so in time is no verdict. Of
+            // Whose an API key or a link is the database says; too busy to say so in time is no verdict. Of
             // tokens it is not asked.
             Ok(reply)
-                if asks_for_key(command)
+                if asks_database(command)
                     && expected == Disconnect::INVALID_TOKEN
                     && reply["error"]["code"] == 100
                     && reply["error"]["temporary"] == true => {}
@@ -129,11 +129,13 @@ impl Session<'_> {
     }
 }
 
-/// Whether a command is answered by looking up an API key.
-fn asks_for_key(command: Option<&Command>) -> bool {
+/// Whether a command is answered by looking up an API key or a link.
+fn asks_database(command: Option<&Command>) -> bool {
+    let is_looked_up =
+        |token: &str| [API_KEY_PREFIX, LINK_PREFIX].iter().any(|prefix| token.starts_with(prefix));
     match command.map(|command| &command.request) {
-        Some(Request::Connect(connect)) => connect.token.starts_with(API_KEY_PREFIX),
-        Some(Request::Refresh { token }) => token.starts_with(API_KEY_PREFIX),
+        Some(Request::Connect(connect)) => is_looked_up(&connect.token),
+        Some(Request::Refresh { token }) => is_looked_up(token),
         _ => false,
     }
 }

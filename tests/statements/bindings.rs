@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{offers, proofs, server, timers, webhooks};
+use crate::{links, offers, proofs, server, timers, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -232,6 +232,7 @@ async fn each_statement_runs_through_its_code() {
 
     lists(&walk, &cancelled).await;
     log(&mut walk, id).await;
+    links::links(&walk, &cancelled.order).await;
     timers::timers(&walk).await;
     offers::offers(&walk).await;
     proofs::proofs(&walk).await;

@@ -36,6 +36,11 @@ const COMPUTED: &[Computed] = &[
         &[("record", false), ("store", false), ("driver", true)],
         "the store is a foreign key that is not null; an order need not have a courier",
     ),
+    (
+        "find_link",
+        &[("at", false), ("record", false), ("store", false), ("driver", true)],
+        "the time is always known; the others as in find_order",
+    ),
     ("find_next_timer", &[("wait_s", false)], "made of a column that is not null, and of now"),
     ("find_placed_orders", &[("record", false)], "a record of a row that is there"),
     ("find_store", &[("store", false)], "a record of a row that is there"),

@@ -89,6 +89,10 @@ select id('proof', n), id('tenant', n % $tenants), id('order', n), 'dropoff', 'p
        'image/png', sha256(n::text::bytea), repeat('x', 100)::bytea, 'driver', 'someone', at, at
 from generate_series($from::bigint, $to - 1) n,
      lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
+insert into tracking_links (id, tenant_id, order_id, hash, ttl_h, created_at)
+select id('link', n), id('tenant', n % $tenants), id('order', n), sha256(n::text::bytea), 24,
+       '2030-01-01 00:00Z'::timestamptz + n * interval '1 second'
+from generate_series($from::bigint, $to - 1) n;
 update log_head set last = $to::bigint * $each;
 insert into timers (kind, subject_id, tenant_id, due_at)
 select 'order', id('order', n), id('tenant', n % $tenants),

@@ -19,6 +19,7 @@ const GROWING: &[&str] = &[
     "timers",
     "webhook_attempts",
     "proofs",
+    "tracking_links",
 ];
 
 /// Statements that are planned for the values at hand, because what may be null filters nothing.

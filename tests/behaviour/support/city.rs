@@ -138,6 +138,11 @@ impl City {
         who.post(&format!("/v1/orders/{order}/{action}"), body).await.expect(200)
     }
 
+    /// A tracking link of an order; what is answered.
+    pub async fn link(&self, order: &str) -> Value {
+        self.platform.post(&format!("/v1/orders/{order}/links"), json!({})).await.expect(201)
+    }
+
     /// Assigns this city's courier.
     pub async fn assign(&self, order: &str) -> Value {
         let body = json!({"driver": self.driver});

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,6 +13,8 @@ use super::{SECRET, Scratch};
 pub struct Process {
     child: Child,
     pub url: String,
+    /// What it has logged since it serves.
+    logged: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -70,8 +73,21 @@ impl Process {
             said.push(line);
         };
         // Read on, so that it never waits for us.
-        std::thread::spawn(move || for _line in lines.map_while(Result::ok) {});
-        Self { child, url: format!("http://{address}") }
+        let logged = Arc::<Mutex<String>>::default();
+        let log = Arc::clone(&logged);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self { child, url: format!("http://{address}"), logged }
+    }
+
+    /// What it has logged since it serves.
+    pub fn logged(&self) -> String {
+        self.logged.lock().unwrap().clone()
     }
 
     fn signal(&self, signal: Signal) {

@@ -1,0 +1,73 @@
+//! How many sockets stand on each tracking link.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::hub::Bearer;
+
+type Taken = Arc<Mutex<HashMap<Bearer, usize>>>;
+
+/// The places that the links of a process have, for all threads: an address that is passed around
+/// must not fill the process with sockets.
+#[derive(Debug)]
+pub struct LinkPlaces {
+    most: usize,
+    taken: Taken,
+}
+
+/// One of them; free again once it is dropped.
+#[derive(Debug)]
+pub struct LinkPlace {
+    link: Bearer,
+    taken: Taken,
+}
+
+impl LinkPlaces {
+    /// `most` for each link.
+    pub fn new(most: usize) -> Self {
+        Self { most, taken: Taken::default() }
+    }
+
+    /// A place of this link, if one is free.
+    pub fn take(&self, link: Bearer) -> Option<LinkPlace> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(link).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(LinkPlace { link, taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl Drop for LinkPlace {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.link) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.remove(&self.link);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_link_has_so_many_places_and_none_is_kept_of_one_that_has_none() {
+        let places = LinkPlaces::new(2);
+        let (one, other) = ([1, 1], [1, 2]);
+        let first = places.take(one).unwrap();
+        let _second = places.take(one).unwrap();
+        assert!(places.take(one).is_none());
+        let its = places.take(other).unwrap();
+        drop(first);
+        let _third = places.take(one).unwrap();
+        assert!(places.take(one).is_none());
+        drop(its);
+        assert_eq!(places.taken.lock().unwrap().len(), 1);
+    }
+}

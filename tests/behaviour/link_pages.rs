@@ -1,0 +1,85 @@
+//! The page of a tracking link, and that its address is told to nobody.
+
+use awc::http::Method;
+use serde_json::json;
+
+use crate::links::{carried, is_kept_secret, path_of, secret_of};
+use crate::support::{City, Phone, Process, Rest, Scratch, Server, Stream, until};
+
+#[actix_web::test]
+async fn the_page_can_be_read_without_a_script_and_escapes_every_text() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let evil = "<script>alert(\"1\")</script>&'";
+    let store = format!("/v1/stores/{}", city.store);
+    city.platform.patch(&store, json!({"name": format!("S{evil}")})).await.expect(200);
+    let dropoff = json!({"name": evil, "address": format!("Elm {evil} St, Berlin"), "lat": 52.5, "lng": 13.4});
+    let more = json!({"note": format!("N{evil}"), "dropoff": dropoff,
+        "items": [{"name": format!("I{evil}"), "qty": 3}]});
+    let order = city.order(more).await["id"].as_str().unwrap().to_owned();
+    let link = city.link(&order).await;
+    carried(&city, &order).await;
+    let anybody = Rest::new(&server.url, None);
+    let answer = anybody.get(link["url"].as_str().unwrap()).await;
+    is_kept_secret(&answer);
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("script-src"));
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let page = answer.expect(200).as_str().unwrap().to_owned();
+    let escaped = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;";
+    for start in ["S", "N", "I", "Elm "] {
+        assert!(page.contains(&format!("{start}{escaped}")), "{start}: {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("alert(\""), "{page}");
+    for shown in ["On the way", "Received", "Cori R.", "red · scooter · B-CR 1", "Arrives ", "3 ×"]
+    {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    assert!(page.contains("http-equiv=\"refresh\"") && page.len() < 10_000);
+    // Nothing that names the address, so that it is in no other page's hands.
+    assert!(!page.contains(link["token"].as_str().unwrap()));
+    let head = anybody.send(Method::HEAD, link["url"].as_str().unwrap(), &[], Vec::new()).await;
+    assert_eq!(head.expect(200), "");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn no_line_of_the_log_tells_a_token() {
+    let database = Scratch::create().await;
+    let process = Process::serve_with(&database, &[("RUST_LOG", "trace")]).await;
+    let city = City::found(&process.url, &database).await;
+    let order = city.order_id().await;
+    let link = city.link(&order).await;
+    let token = link["token"].as_str().unwrap();
+    let anybody = Rest::new(&process.url, None);
+    anybody.get(&path_of(&link)).await.expect(200);
+    anybody.get(link["url"].as_str().unwrap()).await.expect(200);
+    anybody.post(&path_of(&link), json!({})).await.expect(405);
+    anybody.get(&format!("{}/more", path_of(&link))).await.expect(404);
+    anybody.with_token(token).get("/v1/orders").await.expect(403);
+    let mut phone = Phone::connect(&process.url, token).await;
+    phone.subscribe(&format!("order:{order}")).await;
+    let query = format!("channel=order:{order}");
+    let mut stream = Stream::follow(&process.url, token, &query, "").await;
+    stream.event("snapshot").await;
+    city.platform.delete(&format!("/v1/orders/{order}/links")).await.expect(204);
+    assert_eq!(phone.closed().await.code, Some(3500));
+    anybody.get(&path_of(&link)).await.expect(410);
+    anybody.get(link["url"].as_str().unwrap()).await.expect(410);
+    let unknown = format!("tl_{}", "7".repeat(64));
+    anybody.get(&format!("/v1/track/{unknown}")).await.expect(404);
+    // The log has come as far as the last of these.
+    let log = until("the log", async || {
+        anybody.get("/v1/nowhere/at-all").await.expect(404);
+        let log = process.logged();
+        (log.matches("\"not_found\"").count() >= 3).then_some(log)
+    })
+    .await;
+    assert!(log.contains("link_ended"), "problems are logged");
+    for secret in [token, unknown.as_str()].map(secret_of) {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None);
+    }
+}
