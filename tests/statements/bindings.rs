@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ProofRequired, ReasonCode, Role, Status, Store, StoreId, TenantId,
-    Undeliverable, Vehicle, Window,
+    OrderId, Place, ReasonCode, Role, Status, Store, StoreId, TenantId, Undeliverable, Vehicle,
+    Window,
 };
 use ordercast::store::{
     Change, Credential, Database, DriverPatch, IdempotencyKey, Listening, MemberRow, OrderFilter,
@@ -134,12 +134,7 @@ impl Walk {
             note: Some("no \"onions\"".to_owned()),
             window: Some(Window { from, to: from + SignedDuration::from_mins(30) }),
             undeliverable: Undeliverable::Return,
-            proof_required: ProofRequired {
-                photo: true,
-                signature: true,
-                pin: true,
-                ..ProofRequired::default()
-            },
+            proof_required: proofs::at_the_door(),
             pin: Some("1234".to_owned()),
             meta: json!({ "table": 7 }),
         }

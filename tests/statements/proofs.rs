@@ -13,6 +13,11 @@ use crate::bindings::{Walk, actor};
 
 const DAY: Duration = Duration::from_hours(24);
 
+/// All that a courier hands over.
+pub(crate) fn at_the_door() -> ProofRequired {
+    ProofRequired { photo: true, signature: true, pin: true, ..ProofRequired::default() }
+}
+
 fn upload(point: ProofPoint, kind: ProofKind, content: ProofContent) -> Command {
     let hash = vec![u8::try_from(kind as u32).unwrap(); 32];
     Command::AddProof(Box::new(NewProof { id: ProofId::new(), point, kind, content, hash }))
