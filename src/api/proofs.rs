@@ -18,7 +18,7 @@ use crate::domain::{
     Command, NewProof, Picture, PictureType, ProofContent, ProofId, ProofKind, ProofPoint, Role,
     Word as _,
 };
-use crate::store::{KeptPicture, Target};
+use crate::store::KeptPicture;
 use crate::view::{self, Audience};
 
 /// Longest address of a picture, and longest text of a scanned code, in bytes.
@@ -47,6 +47,8 @@ pub struct ProofAnswer {
     pub version: i64,
     /// Whether it is a new one.
     pub created: bool,
+    /// Whether its key was answered like this before, and nothing was done this time.
+    pub replayed: bool,
 }
 
 impl Api {
@@ -68,9 +70,9 @@ impl Api {
         let proof = self.new_proof(parse(body)?)?;
         let (id, hash) = (proof.id, proof.hash.clone());
         let (point, kind) = (proof.point, proof.kind);
-        let command = Box::new(Command::AddProof(Box::new(proof)));
-        let target = Target::Order { id: order, command };
-        let answer = self.change(asked, target, "add_proof", &fingerprint, circumstances).await?;
+        let command = Command::AddProof(Box::new(proof));
+        let request = ("add_proof", order.to_string(), fingerprint);
+        let answer = self.command(asked, order, command, request, circumstances).await?;
         // As it was recorded: a repeat is answered with the first one.
         let proofs = self.database.list_proofs(principal.tenant, order, ANY_AGE).await?;
         let same = |proof: &&view::ShownProof| {
@@ -83,7 +85,8 @@ impl Api {
         if let Some(members) = body.as_object_mut() {
             members.insert("version".to_owned(), json!(answer.version));
         }
-        Ok(ProofAnswer { body, version: answer.version, created })
+        let (created, replayed) = (created || answer.created, answer.replayed);
+        Ok(ProofAnswer { body, version: answer.version, created, replayed })
     }
 
     /// The proofs of an order that the caller may look at: `{"proofs":[…]}`, the oldest first.

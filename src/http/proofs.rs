@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{self, Path, Payload, ServiceConfig};
 
+use super::answer::REPLAYED;
 use super::extract::{Asking, Caller};
 use super::problem::HttpProblem;
 use crate::api::{Api, Problem, ProblemCode, read_body};
@@ -32,6 +33,9 @@ async fn add(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Payl
     let mut response = if answer.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, format!("\"{}\"", answer.version)));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if answer.replayed {
+        response.insert_header((REPLAYED, "true"));
+    }
     Ok(response.json(&answer.body))
 }
 

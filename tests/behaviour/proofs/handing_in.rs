@@ -82,8 +82,13 @@ async fn a_proof_comes_after_the_end_and_a_retry_of_it_is_one() {
     };
     let first = send("tap-1", &body).await.expect(201);
     // By key, and by another key with the same picture.
-    assert_eq!(send("tap-1", &body).await.expect(200), first);
-    assert_eq!(send("tap-2", &body).await.expect(200), first);
+    for (key, status, replayed) in
+        [("tap-1", 201, Some("true")), ("tap-2", 200, None), ("tap-2", 200, Some("true"))]
+    {
+        let again = send(key, &body).await;
+        assert_eq!(again.header("idempotent-replayed"), replayed, "{key}");
+        assert_eq!(again.expect(status), first, "{key}");
+    }
     let other = inline("dropoff", "photo", "another").to_string().into_bytes();
     send("tap-1", &other).await.expect_problem(409, "idempotency_key_reused");
     let after = town.ops.get(&format!("/v1/orders/{order}")).await.expect(200);
