@@ -623,6 +623,26 @@ create type offer_record as (
     distance_m integer
 );
 
+create type proof_record as (
+    id uuid,
+    tenant_id uuid,
+    order_id uuid,
+    at_point text,
+    kind text,
+    attempt integer,
+    url text,
+    ref text,
+    content_type text,
+    hash bytea,
+    data bytea,
+    by_role text,
+    by_id text,
+    occurred_at timestamp with time zone,
+    recorded_at timestamp with time zone,
+    lat double precision,
+    lng double precision
+);
+
 CREATE OR REPLACE FUNCTION store_record(s stores)
  RETURNS store_record
  LANGUAGE sql

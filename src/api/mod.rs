@@ -22,6 +22,7 @@ mod once;
 mod orders;
 mod parties;
 mod problem;
+mod proofs;
 mod rpc;
 mod shared;
 mod tokens;
@@ -44,6 +45,7 @@ pub use links::Tracked;
 pub use once::Answer;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use proofs::ProofAnswer;
 pub use shared::{MissedPage, SharedReads, StateKey};
 pub use webhooks::replay_after;
 
@@ -88,6 +90,8 @@ pub struct Api {
     pub poster: Poster,
     /// Pings of webhooks that may still be under way.
     pub pings: Semaphore,
+    /// Proofs that may still be handed in at once.
+    pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
     /// Sockets of each tracking link.

@@ -287,7 +287,7 @@ where
 
 fn draft(principal: &Principal, body: OrderBody) -> Result<Draft, Problem> {
     let items = body.items()?;
-    let proof_required = body.proof_required();
+    let proof_required = body.proof_required()?;
     let fulfilment = match &body.fulfilment {
         Some(text) => word("fulfilment", text)?,
         None => Fulfilment::Delivery,
@@ -370,8 +370,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Unassign
         | Action::Drop => &["reason", "note"],
         Action::Pickup | Action::Returned => &["proofs"],
-        Action::Deliver => &["pin", "proofs"],
-        Action::Collect => &["pin"],
+        Action::Deliver | Action::Collect => &["pin", "proofs"],
         Action::Assign => &["driver"],
         Action::Note => &["note"],
         Action::Release
@@ -393,7 +392,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::DeclineOffer
         | Action::Route
         | Action::Watch
-        | Action::Late => return Err(Problem::not_found()),
+        | Action::Late
+        | Action::AddProof => return Err(Problem::not_found()),
     };
     body.only(taken)?;
     Ok(match action {
@@ -409,7 +409,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         },
         Action::Pickup => Command::Pickup { proofs: body.proofs()? },
         Action::Deliver => Command::Deliver { pin: body.pin()?, proofs: body.proofs()? },
-        Action::Collect => Command::Collect { pin: body.pin()? },
+        Action::Collect => Command::Collect { pin: body.pin()?, proofs: body.proofs()? },
         Action::Cancel => Command::Cancel { reason: body.reason()? },
         Action::Fail => Command::Fail { reason: body.reason()? },
         Action::Return => Command::Return { reason: body.reason()? },
@@ -439,6 +439,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::DeclineOffer
         | Action::Route
         | Action::Watch
-        | Action::Late => return Err(Problem::not_found()),
+        | Action::Late
+        | Action::AddProof => return Err(Problem::not_found()),
     })
 }
