@@ -405,7 +405,7 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
             }
         }
     }
-    assert_eq!(judged, (24 + 12 + 10) * 6 * 32);
+    assert_eq!(judged, (24 + 12 + 10) * 6 * 33);
 }
 
 #[test]
