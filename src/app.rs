@@ -143,12 +143,10 @@ impl App {
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
         let ttl = config.writer.idempotency_ttl_s.get();
         let attempts_ttl = config.webhooks.attempts_ttl_s.get();
-        let sweeping = tokio::spawn(store::run_sweep(
-            database.clone(),
-            ttl,
-            attempts_ttl,
-            config.links.keep_s.get(),
-        ));
+        let retention = config.retention.clone();
+        let keep_links = config.links.keep_s.get();
+        let sweep = store::run_sweep(database.clone(), ttl, attempts_ttl, keep_links, retention);
+        let sweeping = tokio::spawn(sweep);
         let news = (feed_state.clone(), Arc::clone(feed.window()));
         let feeding = tokio::spawn(feed.run());
         let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));

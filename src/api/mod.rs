@@ -11,6 +11,7 @@ mod body;
 mod bulk;
 mod cursor;
 mod ending;
+mod erasing;
 mod events;
 mod keys;
 mod link_places;

@@ -67,7 +67,11 @@ impl Api {
         action: &str,
         body: Value,
     ) -> Result<OrderAnswer, Problem> {
-        self.change(&asked.principal, acting(asked, order, action, body)?).await
+        let answer = self.change(&asked.principal, acting(asked, order, action, body)?).await?;
+        if action == Action::Erase.word() {
+            self.has_forgotten().await?;
+        }
+        Ok(answer)
     }
 
     pub(super) async fn change(
@@ -252,13 +256,13 @@ pub(super) fn acting(
     let action = Action::find(action).map_err(|_| Problem::not_found())?;
     let id = order_id(order)?;
     let given = body.clone();
-    let (command, body) = match action {
-        Action::Update => (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default()),
-        Action::Eta => (Command::Eta(promise(&parse(body)?)?), ActionBody::default()),
-        _ => {
-            let body: ActionBody = parse(body)?;
-            (command(action, &body)?, body)
-        }
+    let (command, body) = if action == Action::Update {
+        (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
+    } else if action == Action::Eta {
+        (Command::Eta(promise(&parse(body)?)?), ActionBody::default())
+    } else {
+        let body: ActionBody = parse(body)?;
+        (command(action, &body)?, body)
     };
     if principal.role == Role::Customer && !principal.orders.contains(&id) {
         return Err(Problem::not_found());
@@ -376,7 +380,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Unready
         | Action::Redeliver
         | Action::AtStore
-        | Action::AtDoor => &[],
+        | Action::AtDoor
+        | Action::Erase => &[],
         // Details and times have bodies of their own, offers and tours paths; the rest happens by
         // itself.
         Action::Update
@@ -424,6 +429,16 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
         Action::Note => Command::Note { text: body.text()? },
-        _ => return Err(Problem::not_found()),
+        Action::Erase => Command::Erase,
+        Action::Update
+        | Action::Eta
+        | Action::Search
+        | Action::SearchFailed
+        | Action::NextRound
+        | Action::AcceptOffer
+        | Action::DeclineOffer
+        | Action::Route
+        | Action::Watch
+        | Action::Late => return Err(Problem::not_found()),
     })
 }

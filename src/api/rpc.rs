@@ -99,7 +99,6 @@ impl Api {
                 required(&mut data, noun)
             }
             ("link", "create" | "revoke") => required(&mut data, "order"),
-            ("driver", "locations") => Ok(String::new()),
             ("store", "pause") => take(&mut data, noun).map(|store| {
                 let own = || principal.store().map(|store| store.to_string());
                 store.or_else(own).unwrap_or_default()
@@ -107,7 +106,9 @@ impl Api {
             ("driver", "duty") => {
                 take(&mut data, noun).map(|driver| driver.unwrap_or_else(|| "me".to_owned()))
             }
-            ("store" | "driver" | "token" | "webhook", "create") => Ok(String::new()),
+            ("store" | "driver" | "token" | "webhook", "create") | ("driver", "locations") => {
+                Ok(String::new())
+            }
             _ => return None,
         };
         let id = match named {

@@ -72,6 +72,8 @@ words! {
         Late "late",
         /// A remark for those who work on it.
         Note "note",
+        /// Forget whom it was for, once it is over.
+        Erase "erase",
     }
 }
 
@@ -184,6 +186,7 @@ pub enum Command {
     Note {
         text: String,
     },
+    Erase,
 }
 
 impl Command {
@@ -221,6 +224,7 @@ impl Command {
             Self::Watch => Action::Watch,
             Self::Late(_) => Action::Late,
             Self::Note { .. } => Action::Note,
+            Self::Erase => Action::Erase,
         }
     }
 }

@@ -128,6 +128,8 @@ pub enum Fact {
     /// About an offer of an order, without a version, as the next.
     OfferSent(Box<Offer>),
     OfferClosed(Box<Offer>),
+    /// All that is personal in the order is gone, also from its earlier events.
+    Erased,
     /// About a courier, not an order: `n` does not apply.
     DriverDuty {
         duty: Duty,
@@ -181,6 +183,7 @@ impl Fact {
             Self::Noted { .. } => "order.noted",
             Self::OfferSent(_) => "offer.sent",
             Self::OfferClosed(_) => "offer.closed",
+            Self::Erased => "order.erased",
             Self::DriverDuty { .. } => "driver.duty",
             Self::StorePaused { .. } => "store.paused",
             Self::StoreSilent => "store.silent",

@@ -333,6 +333,8 @@ pub struct Order {
     pub status_by: Actor,
     /// The platform's own data.
     pub meta: serde_json::Value,
+    /// When all that is personal in it was erased.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// A store.

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::change::{Change, Outcome};
-use super::judge::{Room, Writes, key_scope};
+use super::judge::{Room, key_scope};
 use super::once::Kept;
 use super::record::OrderRecord;
+use super::writes::Writes;
 use crate::domain::{Order, Refusal};
 use crate::view;
 

@@ -170,6 +170,7 @@ pub(super) struct OrderRecord {
     eta_source: Option<String>,
     eta_at: Option<Timestamp>,
     told: Vec<String>,
+    erased_at: Option<Timestamp>,
 }
 
 impl From<&Order> for OrderRecord {
@@ -251,6 +252,7 @@ impl From<&Order> for OrderRecord {
             eta_source: order.eta_source.map(|source| source.word().to_owned()),
             eta_at: order.eta_at,
             told: order.told.iter().map(|notice| notice.word().to_owned()).collect(),
+            erased_at: order.erased_at,
         }
     }
 }
@@ -352,6 +354,7 @@ impl TryFrom<OrderRecord> for Order {
                 .iter()
                 .map(|word| Notice::find(word))
                 .collect::<Result<Vec<_>, _>>()?,
+            erased_at: record.erased_at,
         })
     }
 }

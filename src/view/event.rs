@@ -117,7 +117,10 @@ impl LogEvent {
             at: stamp(self.recorded_at),
             occurred_at: (self.occurred_at != self.recorded_at && !audience.is_customer())
                 .then(|| stamp(self.occurred_at)),
-            by: By { role: self.by.role.word(), id: own.then_some(self.by.id.as_str()) },
+            by: By {
+                role: self.by.role.word(),
+                id: Some(self.by.id.as_str()).filter(|id| own && !id.is_empty()),
+            },
             data,
         };
         serde_json::to_string(&envelope).ok()
@@ -253,6 +256,7 @@ fn is_for(kind: &str, audience: Audience) -> bool {
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::FormerDriver => matches!(kind, "courier.changed" | "courier.unassigned"),
+        _ if kind == "order.erased" => false,
         Audience::Customer | Audience::Link | Audience::PastLink => {
             matches!(
                 kind,

@@ -75,7 +75,8 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_order(&mut data, sheet);
         }
         Fact::CourierSearching { round } => put(&mut data, "round", *round),
-        Fact::CourierSearchFailed
+        Fact::Erased
+        | Fact::CourierSearchFailed
         | Fact::CourierAtStore
         | Fact::CourierAtDoor
         | Fact::StoreSilent

@@ -8,6 +8,7 @@
 //! Absent on purpose: it asks nobody and knows no channel; who is which audience is decided by
 //! those who check tokens.
 
+mod erase;
 mod event;
 mod fact;
 mod link;
@@ -15,6 +16,7 @@ mod offer;
 mod order;
 mod party;
 
+pub use erase::erase_data;
 pub use event::LogEvent;
 pub use fact::fact_data;
 pub use offer::{asked, offer};

@@ -97,6 +97,7 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
         put(&mut view, "reason", Value::Object(why));
     }
     put(&mut view, "meta", order.meta.clone());
+    put_time(&mut view, "erased_at", order.erased_at);
     view
 }
 
@@ -201,6 +202,9 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
     if !audience.is_customer() {
         view.remove("pin");
         view.remove("steps");
+    }
+    if !audience.is_inside() {
+        view.remove("erased_at");
     }
     match audience {
         Audience::Ops | Audience::Platform => {}

@@ -22,7 +22,10 @@ const COMPUTED: &[Computed] = &[
         &[("first", false), ("notified", false)],
         "log_head has one row, whose last is not null; pg_notify gives a void, which is not null",
     ),
+    ("begin_cut", &[("begun", false)], "whether"),
+    ("check_cut", &[("checked", false)], "whether"),
     ("claim_webhooks", &[("webhook", false)], "a record of a row that is there"),
+    ("drop_old_events", &[("oldest", true)], "null when nothing is old"),
     ("fail_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "find_candidates",
@@ -50,6 +53,7 @@ const COMPUTED: &[Computed] = &[
     ("find_unlocated", &[("room", false)], "made of counts and of a column that is not null"),
     ("find_enabled_webhook", &[("found", false)], "whether"),
     ("find_webhook", &[("webhook", false)], "a record of a row that is there"),
+    ("finish_cut", &[("border", true)], "null without a border"),
     ("insert_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "list_driver_offers",
@@ -112,7 +116,7 @@ const COMPUTED: &[Computed] = &[
         &[("epoch", false)],
         "made of the seed, which is not null, and system functions",
     ),
-    ("read_oldest_position", &[("oldest", true)], "null in an empty log"),
+    ("read_oldest_position", &[("oldest", false)], "made of columns that are not null"),
     ("read_transaction", &[("at", false), ("xid", false)], "system functions"),
     ("release_webhook", &[("more", false)], "whether"),
     ("replay_webhook", &[("webhook", false)], "a record of a row that is there"),

@@ -126,8 +126,12 @@ async fn an_update_sets_each_column_to_the_field_of_its_name() {
         .map(|(name, _)| format!("{name} = r.{name}"))
         .collect();
     wanted.extend(
-        ["closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end", "updated_at = $3"]
-            .map(str::to_owned),
+        [
+            "request_hash = case when r.erased_at is null then o.request_hash else ''::bytea end",
+            "closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end",
+            "updated_at = $3",
+        ]
+        .map(str::to_owned),
     );
     assert_eq!(set, wanted);
 }

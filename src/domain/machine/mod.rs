@@ -12,6 +12,7 @@
 mod advance;
 mod details;
 mod due;
+mod erase;
 mod estimate;
 mod eta;
 mod fields;
@@ -143,12 +144,12 @@ impl Order {
         facts: &'a Facts<'a>,
     ) -> Result<Option<Advance<'a>>, Refusal> {
         let action = command.action();
-        let asked = match command {
-            Command::AcceptOffer { offer } | Command::DeclineOffer { offer } => {
+        let asked =
+            if let Command::AcceptOffer { offer } | Command::DeclineOffer { offer } = command {
                 asked(*offer, by, facts)
-            }
-            _ => None,
-        };
+            } else {
+                None
+            };
         if !self.concerns(by) && asked.is_none() {
             return Err(Refusal::NotFound);
         }
@@ -211,6 +212,7 @@ impl Order {
             }
             Command::Late(notice) => late::tell(&mut advance, *notice)?,
             Command::Note { text } => details::note(&mut advance, text)?,
+            Command::Erase => erase::erase(&mut advance),
         }
         Ok(Some(advance))
     }
@@ -262,6 +264,7 @@ impl Order {
             Command::Assign { driver } => self.leg.has_driver() && self.driver == Some(*driver),
             Command::AtStore => self.leg == Leg::AtStore,
             Command::AtDoor => self.leg == Leg::AtDoor,
+            Command::Erase => self.erased_at.is_some(),
             Command::AcceptOffer { offer } => asked(*offer, by, facts).is_some_and(|offer| {
                 offer.state == OfferState::Accepted && self.driver == Some(offer.driver)
             }),

@@ -109,5 +109,6 @@ fn unplaced(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Order {
         reason: None,
         status_by: by.clone(),
         meta: draft.meta,
+        erased_at: None,
     }
 }

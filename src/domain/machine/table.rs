@@ -52,6 +52,9 @@ const GOING: &[Status] = &[Placed, Accepted, Preparing, Ready, PickedUp];
 const PROMISED: &[Status] = &[Accepted, Preparing, Ready, PickedUp];
 /// A courier has it, or is coming for it.
 const HELD: &[Leg] = &[Leg::Assigned, Leg::AtStore, Leg::EnRoute, Leg::AtDoor];
+/// It is over.
+const OVER: &[Status] =
+    &[Status::Delivered, Status::Rejected, Status::Cancelled, Status::Failed, Status::Returned];
 /// A courier is coming for it.
 const COMING: &[Leg] = &[Leg::Assigned, Leg::AtStore];
 /// A courier carries it.
@@ -97,6 +100,8 @@ static ROWS: &[Row] = &[
     row(Action::Fail, &[Returning], &[Ops]),
     // Details, any time before the end.
     row(Action::Update, ALIVE, &[Ops, Platform]),
+    // Once, any time after it.
+    row(Action::Erase, OVER, &[Platform]),
     // L1
     row(Action::Search, IN_STORE, &[System, Ops, Platform]).courier(&[Leg::None]),
     row(Action::NextRound, IN_STORE, &[System]).courier(&[Leg::Offering]),
@@ -135,6 +140,9 @@ pub(super) fn ever(action: Action, role: Role) -> bool {
 /// Whether the role could do this to the order where it stands.
 pub(super) fn open(order: &Order, action: Action, role: Role) -> bool {
     if action == Action::Return && order.undeliverable != Undeliverable::Return {
+        return false;
+    }
+    if action == Action::Erase && order.erased_at.is_some() {
         return false;
     }
     ROWS.iter().any(|row| {

@@ -151,7 +151,7 @@ fn hears(audience: Audience, event: &LogEvent) -> bool {
     let of_a_store = ["store.paused", "store.deleted", "store.silent"].contains(&kind);
     let of_a_courier = ["driver.duty", "driver.deleted"].contains(&kind);
     let asks = ["offer.sent", "offer.closed"].contains(&kind);
-    let others = kind != "token.revoked";
+    let others = !["token.revoked", "order.erased"].contains(&kind);
     // Of an arrival whoever waits there; of lateness a customer only when it is the door's.
     let end = (kind == "courier.near").then(|| event.data["end"].as_str().unwrap());
     let late = (kind == "order.late").then(|| event.data["kind"].as_str().unwrap());

@@ -221,6 +221,7 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
         Fact::Returned { attempt: 1, proofs: proofs() },
         Fact::Redelivery { attempt: 2, dropoff_eta: some },
         Fact::Updated { note: true, dropoff: true, window: true, meta: true },
+        Fact::Erased,
         Fact::CourierSearching { round: 1 },
         Fact::CourierSearchFailed,
         Fact::CourierAssigned { pickup_eta: some },
@@ -263,6 +264,7 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
             | Fact::Returned { .. }
             | Fact::Redelivery { .. }
             | Fact::Updated { .. }
+            | Fact::Erased
             | Fact::CourierSearching { .. }
             | Fact::CourierSearchFailed
             | Fact::CourierAssigned { .. }

@@ -17,7 +17,7 @@ const EVER: &str = "
     returned SDO  redeliver OP  update OP     search OPY    search_failed OY
     assign OP     unassign OPY  drop D        at_store D    at_door D      next_round Y
     accept_offer D              decline_offer D              route DOP      eta DP
-    watch Y       late Y        note SDOP";
+    watch Y       late Y        note SDOP     erase P";
 
 const DELIVERY_WITHOUT_COURIER: &str = "
     -          scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -153,15 +153,17 @@ const COLLECTION: &str = "
     late       .               Y            Y              Y               Y
     note       SOP             SOP          SOP            SOP             SOP";
 
-/// Nobody does anything any more, but remark.
+/// Nobody does anything any more, but remark, and forget whom it was for.
 const ENDED: &str = "
-    -     delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
-    note  SDOP              SDOP             SDOP              SDOP           SDOP";
+    -      delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
+    note   SDOP              SDOP             SDOP              SDOP           SDOP
+    erase  P                 P                P                 P              P";
 
 /// The same without a courier who could.
 const ENDED_WITHOUT_COURIER: &str = "
-    -     delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
-    note  SOP               SOP              SOP               SOP            SOP";
+    -      delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
+    note   SOP               SOP              SOP               SOP            SOP
+    erase  P                 P                P                 P              P";
 
 const TABLES: &[(Fulfilment, &[&str])] = &[
     (
@@ -315,6 +317,7 @@ fn command(action: Action, by: Role, status: Status) -> Command {
         Action::Late if status == Status::Placed => Command::Late(Notice::Accept),
         Action::Late => Command::Late(Notice::Delivery),
         Action::Note => Command::Note { text: "the bell is broken".to_owned() },
+        Action::Erase => Command::Erase,
     }
 }
 
@@ -376,7 +379,7 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
             }
         }
     }
-    assert_eq!(judged, (24 + 12 + 10) * 6 * 31);
+    assert_eq!(judged, (24 + 12 + 10) * 6 * 32);
 }
 
 #[test]

@@ -144,6 +144,7 @@ fn command(action: Action, body: u8) -> Command {
         Action::Watch => Command::Watch,
         Action::Late => Command::Late(Notice::ALL[usize::from(body) % 4]),
         Action::Note => Command::Note { text: format!("note {body}") },
+        Action::Erase => Command::Erase,
     }
 }
 
@@ -211,6 +212,7 @@ impl Folded {
             | Fact::Returned { .. }
             | Fact::Redelivery { .. }
             | Fact::Updated { .. }
+            | Fact::Erased
             | Fact::CourierSearching { .. }
             | Fact::CourierSearchFailed
             | Fact::CourierNear { .. }
@@ -274,12 +276,22 @@ fn check_leg(order: &Order) {
 }
 
 fn check_accepted(before: &Order, after: &Order, events: &[Event], by: &Actor, now: Timestamp) {
+    let is_erased = matches!(events, [event] if event.fact == Fact::Erased);
     let remarks = events.iter().all(|event| matches!(event.fact, Fact::Noted { .. }));
-    assert!(remarks || !before.status.is_terminal(), "an order that is over changes no more");
+    let is_over = before.status.is_terminal();
+    assert!(is_over || !is_erased, "only an order that is over is erased");
+    assert!(!is_over || remarks || is_erased, "an order that is over is erased at most");
+    assert_eq!(after.erased_at.is_some(), is_erased || before.erased_at.is_some());
     let folded =
         events.iter().fold(Folded::of(before), |folded, event| folded.fold(event, after.leg, now));
     assert_eq!(folded, Folded::of(after));
-    if before.status == after.status {
+    if is_erased {
+        let who = (before.status_by.role != Role::Customer).then_some(&before.status_by.id);
+        assert_eq!(after.status_by.id, who.cloned().unwrap_or_default());
+        let words = (&after.dropoff, &after.note, &after.meta);
+        assert_eq!(words, (&None, &None, &serde_json::json!({})));
+        assert!(after.reason.as_ref().is_none_or(|reason| reason.note.is_none()));
+    } else if before.status == after.status {
         assert_eq!(before.status_by, after.status_by);
     } else {
         assert_eq!(after.status_by, *by);
