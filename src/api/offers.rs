@@ -8,7 +8,7 @@ use super::orders::{id, order_id};
 use super::{Answer, Api, Asked, OrderAnswer, Problem, only};
 use crate::auth::Principal;
 use crate::domain::{Ask, BatchId, Command, DriverId, OfferId, OfferMode, OrderId, Role};
-use crate::store::{Change, Target};
+use crate::store::{Change, Claim, Target};
 use crate::view;
 
 /// Couriers that may be named at once.
@@ -51,18 +51,33 @@ impl Api {
         let body: SearchBody = parse(body)?;
         let mode = body.mode.as_deref().map(|mode| word::<OfferMode>("mode", mode)).transpose()?;
         let named = body.drivers.map(|drivers| drivers_of(&drivers)).transpose()?;
-        // Of another tenant's order nobody is found, and it is not found itself either.
-        if self.database.find_order(principal.tenant, order).await?.is_none() {
-            return Err(Problem::not_found());
-        }
-        let candidates = self.database.find_candidates_of(order, named.as_deref()).await?;
-        if named.is_some() && candidates.is_empty() {
-            let detail = "none of these couriers is on duty with room and was not asked before";
-            return Err(Problem::field("drivers", detail));
-        }
-        let ask = Ask { mode, offer_s: body.offer_s, candidates };
         let request = ("search", order.to_string(), fingerprint);
+        let claim = asked.claim((request.0, &request.1, &request.2))?;
+        // Whoever was asked by the first request is free no longer when it is repeated.
+        let candidates = if self.is_known(claim.as_ref()).await? {
+            Vec::new()
+        } else {
+            // Of another tenant's order nobody is found, and it is not found itself either.
+            if self.database.find_order(principal.tenant, order).await?.is_none() {
+                return Err(Problem::not_found());
+            }
+            let candidates = self.database.find_candidates_of(order, named.as_deref()).await?;
+            // It may be the doing of the same request, just now.
+            let is_refused = named.is_some() && candidates.is_empty();
+            if is_refused && !self.is_known(claim.as_ref()).await? {
+                let detail = "none of these couriers is on duty with room and was not asked before";
+                return Err(Problem::field("drivers", detail));
+            }
+            candidates
+        };
+        let ask = Ask { mode, offer_s: body.offer_s, candidates };
         self.command(asked, order, Command::Search(ask), request, ActionBody::default()).await
+    }
+
+    /// Whether the writer has answered this key before, and will again.
+    async fn is_known(&self, claim: Option<&Claim>) -> Result<bool, Problem> {
+        let Some(claim) = claim else { return Ok(false) };
+        Ok(self.recall(claim).await?.is_some())
     }
 
     /// Calls a search off; its offers are withdrawn.
