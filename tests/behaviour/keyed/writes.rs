@@ -39,8 +39,9 @@ pub async fn writes(city: &City, url: &str) -> Vec<Write> {
     let mut writes = of_couriers(city).await;
     writes.extend(of_links(city).await);
     let mut add = |route: &'static str, path: String, body: Value, other, rpc| {
-        // The platform does all but promise when an order will be ready.
-        let who = if route.ends_with("/prep") { "ops" } else { "platform" };
+        // The platform does all but promise when an order will be ready, and prove that it left.
+        let of_ops = ["/prep", "/proofs"].iter().any(|end| route.ends_with(end));
+        let who = if of_ops { "ops" } else { "platform" };
         writes.push(Write { route, who, path, body, other, rpc });
     };
     let body = city.order_body(json!({}));
@@ -94,6 +95,14 @@ pub async fn writes(city: &City, url: &str) -> Vec<Write> {
             .1;
         add(route, path.clone(), body, (path, other), (method, json!({"order": order})));
     }
+
+    let order = city.order_id().await;
+    city.act(&city.platform, &order, "accept", json!({})).await;
+    city.assign(&order).await;
+    let path = format!("/v1/orders/{order}/proofs");
+    let scan = |text: &str| json!({"point": "pickup", "kind": "scan", "ref": text});
+    let rpc = ("proof.add", json!({"order": order}));
+    add("POST /v1/orders/{order}/proofs", path.clone(), scan("a"), (path, scan("b")), rpc);
 
     let store = city.new_store(json!({})).await;
     let doomed = city.new_store(json!({})).await;
