@@ -39,9 +39,12 @@ left join lateral (
                - (select count(*) from offers p
                   where p.driver_id = d.id and p.state = 'pending') as room
         from drivers d where d.id = n.driver_id) r
-    where r.room > 0 and n.driver_id is distinct from o.lost_by
+    -- The squares reach further than the radius.
+    where r.room > 0 and (n.distance_m is null or n.distance_m <= $4::float8)
+      and n.driver_id is distinct from o.lost_by
+      -- A search that is yet to begin has asked nobody.
       and not exists (select from offers f
-                      where f.order_id = o.id and f.since = o.search_since
+                      where o.leg = 'offering' and f.order_id = o.id and f.since = o.search_since
                         and f.driver_id = n.driver_id)
     order by n.distance_m nulls last limit $6
 ) c on true
