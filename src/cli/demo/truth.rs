@@ -132,9 +132,8 @@ fn is_for_customer(event: &Event) -> bool {
 /// The courier follows its own orders and its own duty, and is asked for others.
 fn is_for_courier(kind: &str) -> bool {
     match kind.split_once('.') {
-        Some(("order", _)) => true,
+        Some(("order" | "offer", _)) => true,
         Some(("courier", what)) => !matches!(what, "searching" | "search_failed"),
-        Some(("offer", _)) => true,
         Some(("driver", what)) => what == "duty",
         _ => false,
     }
