@@ -25,6 +25,7 @@ mod following;
 mod frames;
 mod handing_over;
 mod handshake;
+mod happenings;
 mod leaks;
 mod link_pages;
 mod link_sockets;
