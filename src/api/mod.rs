@@ -8,17 +8,21 @@
 //! and each way out has its table.
 
 mod body;
+mod bulk;
 mod cursor;
 mod ending;
+mod erasing;
 mod events;
 mod keys;
 mod link_places;
 mod links;
 mod locations;
 mod offers;
+mod once;
 mod orders;
 mod parties;
 mod problem;
+mod proofs;
 mod rpc;
 mod shared;
 mod tokens;
@@ -32,15 +36,17 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub use body::{FieldProblem, read_body};
+pub use bulk::Bulk;
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use link_places::{LinkPlace, LinkPlaces};
 pub use links::Tracked;
+pub use once::Answer;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use proofs::ProofAnswer;
 pub use shared::{MissedPage, SharedReads, StateKey};
-pub use tokens::IssuedToken;
 pub use webhooks::replay_after;
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, LINK_PREFIX, Permit, Principal, TokenError};
@@ -84,6 +90,8 @@ pub struct Api {
     pub poster: Poster,
     /// Pings of webhooks that may still be under way.
     pub pings: Semaphore,
+    /// Proofs that may still be handed in at once.
+    pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
     /// Sockets of each tracking link.

@@ -3,6 +3,8 @@
 //! Absent on purpose: no handler knows SQL or a rule about orders. HTTP statuses of problems
 //! live in one table, in `problem`.
 
+mod answer;
+mod bulk;
 mod events;
 mod extract;
 mod health;
@@ -11,6 +13,7 @@ mod offers;
 mod orders;
 mod parties;
 pub mod problem;
+mod proofs;
 mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
@@ -28,6 +31,7 @@ pub fn configure(services: &mut ServiceConfig) {
                 .route(web::post().to(orders::create))
                 .route(web::get().to(orders::list)),
         )
+        .configure(bulk::configure)
         .service(
             web::resource("/v1/orders/{order}")
                 .route(web::get().to(orders::get))
@@ -37,6 +41,7 @@ pub fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/orders/{order}/prep").route(web::put().to(orders::prep)))
         .service(web::resource("/v1/orders/{order}/eta").route(web::put().to(orders::eta)))
         .configure(offers::configure)
+        .configure(proofs::configure)
         .service(
             web::resource("/v1/orders/{order}/driver")
                 .route(web::put().to(orders::assign))

@@ -6,10 +6,11 @@ use deadpool_postgres::Object;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::judge::Writes;
+use super::erase::Erasure;
 use super::log::unsigned;
 use super::pipeline::{Parameters, Step};
 use super::timers::Subject;
+use super::writes::Writes;
 use super::{Error, statement};
 use crate::domain::{TenantId, Word as _};
 
@@ -62,19 +63,25 @@ pub(super) async fn write_and_commit(
     let set_timers = Step::prepare(client, !set.is_empty(), statement::UPSERT_TIMERS).await?;
     let end_timers = Step::prepare(client, !ended.is_empty(), statement::DELETE_TIMERS).await?;
     let offers = Step::prepare(client, !writes.offers.is_empty(), statement::UPSERT_OFFERS).await?;
+    let erased: Vec<Uuid> = writes.erased.iter().map(|id| id.uuid()).collect();
+    let erasure = Erasure::read(client, &erased).await?;
+    erasure.write(client).await?;
+    let proofs = Step::prepare(client, !writes.proofs.is_empty(), statement::INSERT_PROOFS).await?;
     let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
 
     let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
         writes.duties.iter().map(|(id, duty)| (id.uuid(), duty.word())).unzip();
     let (pause_ids, pause_untils): (Vec<Uuid>, Vec<Option<Timestamp>>) =
         writes.pauses.iter().map(|(id, until)| (id.uuid(), *until)).unzip();
-    let mut key_columns = (vec![], vec![], vec![], vec![], vec![]);
-    for (tenant, scope, key, record) in &writes.keys {
+    let mut key_columns = (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);
+    for (tenant, scope, key, answer) in &writes.keys {
         key_columns.0.push(tenant.uuid());
         key_columns.1.push(scope.as_str());
         key_columns.2.push(key.key.as_str());
         key_columns.3.push(key.request_hash.as_slice());
-        key_columns.4.push(record);
+        key_columns.4.push(answer.created);
+        key_columns.5.push(answer.order.as_ref());
+        key_columns.6.push(answer.body.as_ref());
     }
     let mut revoked_columns = (vec![], vec![], vec![]);
     for (tenant, id, keep_until) in &writes.revoked {
@@ -112,6 +119,7 @@ pub(super) async fn write_and_commit(
         timers_set,
         timers_ended,
         offered,
+        proved,
         appended,
         committed,
     ) = futures::join!(
@@ -129,6 +137,8 @@ pub(super) async fn write_and_commit(
                 &key_columns.2,
                 &key_columns.3,
                 &key_columns.4,
+                &key_columns.5,
+                &key_columns.6,
                 &now,
             ]
         ),
@@ -137,6 +147,7 @@ pub(super) async fn write_and_commit(
         send(&set_timers, vec![&set.kinds, &set.subjects, &set.tenants, &set.due_ats]),
         send(&end_timers, vec![&ended.kinds, &ended.subjects, &ended.tenants]),
         send(&offers, vec![&writes.offers]),
+        send(&proofs, vec![&writes.proofs]),
         send(&append, vec![&writes.events]),
         commit,
     );
@@ -154,6 +165,7 @@ pub(super) async fn write_and_commit(
     timers_set?;
     timers_ended?;
     offered?;
+    proved?;
     let appended = appended?;
     committed?;
     let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::batch::{BatchError, Trace, run_batch};
 use super::change::{Change, Outcome, Target, WriteError};
 use super::judge::key_scope;
-use super::{Database, Error, statement};
+use super::{Database, Error, statement, upkeep};
 use crate::domain::{CredentialId, DriverId, OrderId, StoreId, TenantId};
 
 /// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
@@ -74,6 +74,28 @@ impl Writer {
         self.jobs.try_send(Job { change, answer }).map_err(|_full| WriteError::Overloaded)?;
         // The writer answers every job it takes; it drops one only by ending.
         answered.await.unwrap_or(Err(WriteError::Unknown))
+    }
+
+    /// Hands changes to the writer together, and waits until all their outcomes are durable: one
+    /// for each, in their order. They ride in its batches; those of one order, courier or key are
+    /// judged one after the other. From the first on that the queue has no place for, none is
+    /// taken.
+    pub async fn submit_all(&self, changes: Vec<Change>) -> Vec<Result<Outcome, WriteError>> {
+        let mut is_full = false;
+        let mut waiting = Vec::with_capacity(changes.len());
+        for change in changes {
+            let (answer, answered) = oneshot::channel();
+            is_full = is_full || self.jobs.try_send(Job { change, answer }).is_err();
+            waiting.push((!is_full).then_some(answered));
+        }
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for answered in waiting {
+            outcomes.push(match answered {
+                Some(answered) => answered.await.unwrap_or(Err(WriteError::Unknown)),
+                None => Err(WriteError::Overloaded),
+            });
+        }
+        outcomes
     }
 
     /// How many changes wait for a batch to take them.
@@ -204,7 +226,26 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// Writes a batch; again, if it came to the border of a partition before that was one.
 async fn try_write(
+    database: &Database,
+    batch: &[Job],
+) -> Result<Vec<Outcome>, (Error, WriteError)> {
+    for _ in 0..CLASHES {
+        match try_write_once(database, batch).await {
+            Err((error, WriteError::Failed)) if error.is_border() => {
+                tracing::debug!("the log has come to a border; it is taken away");
+                let failed = |error: Error| (error, WriteError::Failed);
+                let client = database.writing.get().await.map_err(|error| failed(error.into()))?;
+                upkeep::lift_border(&client).await.map_err(failed)?;
+            }
+            result => return result,
+        }
+    }
+    try_write_once(database, batch).await
+}
+
+async fn try_write_once(
     database: &Database,
     batch: &[Job],
 ) -> Result<Vec<Outcome>, (Error, WriteError)> {
@@ -276,7 +317,8 @@ async fn has_committed(database: &Database, trace: &Trace) -> Result<Option<bool
     let status: Option<&str> = row.try_get("status")?;
     match (status, trace.event) {
         (Some("aborted"), _) => Ok(Some(false)),
-        // Nothing but a refusal's count of tries hangs on a batch without events.
+        // Nothing hangs on a batch without events but a refusal's count of tries, and keys whose
+        // answers had no effect.
         (Some("committed"), None) => Ok(Some(true)),
         (Some("committed"), Some(event)) => {
             // A statement of its own: it sees all that had committed when the first one ended.

@@ -49,9 +49,10 @@ async fn a_tour_is_set_by_its_courier_dispatchers_and_the_platform_and_told_wher
         assert_eq!(heard, told, "{orders:?}");
         for event in &events {
             assert_eq!(event["type"], "order.eta");
-            let nth = orders.iter().position(|order| event["order"] == order.as_str()).unwrap();
+            let (nth, _) =
+                (0..).zip(orders).find(|(_, order)| event["order"] == order.as_str()).unwrap();
             let data = &event["data"];
-            assert_eq!(place(data), (Some(nth as i64 + 1), Some(nth as i64)));
+            assert_eq!(place(data), (Some(nth + 1), Some(nth)));
             for key in ["dropoff_eta", "lo", "hi", "source", "batch"] {
                 assert!(data[key].is_string(), "{key}: {event:#}");
             }

@@ -22,7 +22,10 @@ const COMPUTED: &[Computed] = &[
         &[("first", false), ("notified", false)],
         "log_head has one row, whose last is not null; pg_notify gives a void, which is not null",
     ),
+    ("begin_cut", &[("begun", false)], "whether"),
+    ("check_cut", &[("checked", false)], "whether"),
     ("claim_webhooks", &[("webhook", false)], "a record of a row that is there"),
+    ("drop_old_events", &[("oldest", true)], "null when nothing is old"),
     ("fail_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "find_candidates",
@@ -30,6 +33,7 @@ const COMPUTED: &[Computed] = &[
         "one row without a courier when there is none; nobody may know where a courier is",
     ),
     ("find_driver", &[("driver", false)], "a record of a row that is there"),
+    ("find_idempotency_key", &[("claimed_s", true)], "null once there is an answer"),
     ("find_idempotency_keys", &[("record", true)], "null without an outcome"),
     (
         "find_order",
@@ -49,6 +53,7 @@ const COMPUTED: &[Computed] = &[
     ("find_unlocated", &[("room", false)], "made of counts and of a column that is not null"),
     ("find_enabled_webhook", &[("found", false)], "whether"),
     ("find_webhook", &[("webhook", false)], "a record of a row that is there"),
+    ("finish_cut", &[("border", true)], "null without a border"),
     ("insert_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "list_driver_offers",
@@ -83,6 +88,7 @@ const COMPUTED: &[Computed] = &[
         &[("record", false), ("store", false), ("driver", true)],
         "as in find_order",
     ),
+    ("list_proofs", &[("bytes", true)], "null without a picture"),
     ("list_stores", &[("store", false)], "a record of a row that is there"),
     ("list_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("lock_orders", &[("record", false)], "a record of a row that is there"),
@@ -111,7 +117,7 @@ const COMPUTED: &[Computed] = &[
         &[("epoch", false)],
         "made of the seed, which is not null, and system functions",
     ),
-    ("read_oldest_position", &[("oldest", true)], "null in an empty log"),
+    ("read_oldest_position", &[("oldest", false)], "made of columns that are not null"),
     ("read_transaction", &[("at", false), ("xid", false)], "system functions"),
     ("release_webhook", &[("more", false)], "whether"),
     ("replay_webhook", &[("webhook", false)], "a record of a row that is there"),
@@ -245,6 +251,7 @@ const LITERALS: &[(&str, &[&str])] = &[
     ("store/batch.rs", &["begin", "rollback"]),
     ("store/listen.rs", &["listen ordercast; listen ordercast_processes", ""]),
     ("store/mod.rs", &["begin read only; set local plan_cache_mode = force_custom_plan", "commit"]),
+    ("store/once.rs", &["begin", "rollback"]),
     (
         "store/migrate.rs",
         &[

@@ -206,7 +206,7 @@ impl Fleet {
                              and is_generated = 'NEVER'";
             let row = self.client.query_one(columns, &[&table, &time]).await.unwrap();
             let set: String = row.try_get(0).unwrap();
-            sql += &format!("update {table} set {set};");
+            sql.extend(["update ", table, " set ", &set, ";"]);
         }
         self.client.batch_execute(&(sql + "commit")).await.unwrap();
     }

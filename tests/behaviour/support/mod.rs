@@ -23,7 +23,7 @@ pub use database::{Scratch, connect};
 pub use fleet::{Courier, Fleet, STORE, attentive};
 pub use follower::{Follower, Known};
 pub use issuer::{Certificate, Issuer};
-pub use log::{check_log, note, noted, waiting};
+pub use log::{check_log, forget, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use raw::{Raw, UPGRADE, client_frame, encoded};
