@@ -171,6 +171,13 @@ impl LogEvent {
                 return Value::Object(data);
             }
             "order.updated" => return updated_for(&data, audience, standing),
+            // Whoever hears a remark may read it; it is not the note of a reason.
+            "order.noted" => {
+                if !audience.is_inside() {
+                    data.remove("place");
+                }
+                return Value::Object(data);
+            }
             _ => {}
         }
         // The whole order goes to those for whom this is the first they hear of it.

@@ -10,6 +10,12 @@ use super::proof::{added, put_proofs};
 use super::{Sheet, put, put_text, put_time, put_word};
 use crate::domain::{Fact, ProofPoint, Reason};
 
+/// What another door changes as well.
+const AFTER_DROPOFF: &[&str] =
+    &["pickup_eta", "dropoff_eta", "dropoff_eta_lo", "dropoff_eta_hi", "eta_source"];
+/// What another window changes as well.
+const AFTER_WINDOW: &[&str] = &["release_at"];
+
 /// The data of `fact`, given the order after it. `sheet` is absent for facts about no order.
 pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
     let mut data = Map::new();
@@ -49,6 +55,7 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_time(&mut data, "dropoff_eta", *dropoff_eta);
             put_time(&mut data, "lo", *lo);
             put_time(&mut data, "hi", *hi);
+            put_source(&mut data, sheet);
             put_proofs(&mut data, ProofPoint::Pickup, proofs, sheet);
         }
         Fact::Delivered { proofs } => put_proofs(&mut data, ProofPoint::Dropoff, proofs, sheet),
@@ -67,12 +74,20 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
                 put_time(&mut data, "lo", sheet.order.dropoff_eta_lo);
                 put_time(&mut data, "hi", sheet.order.dropoff_eta_hi);
             }
+            put_source(&mut data, sheet);
         }
         Fact::Updated { note, dropoff, window, meta } => {
             let changed =
                 [(*note, "note"), (*dropoff, "dropoff"), (*window, "window"), (*meta, "meta")];
             let fields = changed.iter().filter(|(changed, _)| *changed).map(|(_, key)| *key);
-            put(&mut data, "fields", fields.collect::<Vec<_>>());
+            let mut fields: Vec<_> = fields.collect();
+            let order = sheet.map(full_order).unwrap_or_default();
+            // With them changes what hangs on them.
+            for (changed, followers) in [(*dropoff, AFTER_DROPOFF), (*window, AFTER_WINDOW)] {
+                let followers = followers.iter().filter(|key| order.contains_key(**key));
+                fields.extend(followers.filter(|_| changed));
+            }
+            put(&mut data, "fields", fields);
             put_order(&mut data, sheet);
         }
         Fact::CourierSearching { round } => put(&mut data, "round", *round),
@@ -93,9 +108,6 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_etas(&mut data, sheet);
             if let Some(order) = sheet.map(|sheet| &sheet.order) {
                 put_route(&mut data, order);
-                if let Some(source) = order.eta_source {
-                    put_word(&mut data, "source", source);
-                }
             }
         }
         Fact::Late { kind, since } => {
@@ -150,6 +162,14 @@ fn put_etas(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
         put_time(data, "dropoff_eta", order.dropoff_eta);
         put_time(data, "lo", order.dropoff_eta_lo);
         put_time(data, "hi", order.dropoff_eta_hi);
+    }
+    put_source(data, sheet);
+}
+
+/// Who says when.
+fn put_source(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
+    if let Some(source) = sheet.and_then(|sheet| sheet.order.eta_source) {
+        put_word(data, "source", source);
     }
 }
 

@@ -80,11 +80,9 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
     if !late.is_empty() {
         put(&mut view, "late", late);
     }
-    if let Some(until) = order.search.until {
-        let mut search = Map::new();
-        put(&mut search, "round", order.search.round);
-        put_time(&mut search, "until", Some(until));
-        put(&mut view, "search", Value::Object(search));
+    if order.leg == Leg::Offering {
+        // Until when, each of its offers says.
+        put(&mut view, "search", json!({"round": order.search.round}));
     }
     if let Some(reason) = &order.reason {
         let mut why = Map::new();

@@ -78,6 +78,9 @@ pub(super) fn start(advance: &mut Advance<'_>) -> Done {
 pub(super) fn ready(advance: &mut Advance<'_>) {
     let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
     advance.order.stamps.ready = Some(advance.now());
+    if advance.order.search.at.is_some() {
+        leg::plan_search(&mut advance.order, advance.facts);
+    }
     expect(advance, Status::Ready);
     advance.enter(Status::Ready, Fact::Ready { ready_eta });
 }
