@@ -205,6 +205,14 @@ fn drivers_of(texts: &[String]) -> Result<Vec<DriverId>, Problem> {
     if texts.is_empty() || texts.len() > DRIVERS_MAX {
         return Err(Problem::field("drivers", format!("must have 1 to {DRIVERS_MAX} entries")));
     }
-    let named = texts.iter().enumerate().map(|(nth, text)| id(&format!("drivers[{nth}]"), text));
-    named.collect()
+    let mut named: Vec<DriverId> = Vec::with_capacity(texts.len());
+    for (nth, text) in texts.iter().enumerate() {
+        let field = format!("drivers[{nth}]");
+        let driver = id(&field, text)?;
+        if named.contains(&driver) {
+            return Err(Problem::field(field, "is named twice"));
+        }
+        named.push(driver);
+    }
+    Ok(named)
 }
