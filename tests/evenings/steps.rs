@@ -70,13 +70,13 @@ async fn step(town: &mut Town<'_>) -> usize {
         }
         0..=17 => due(town, &seen).await,
         18..=33 => offers(town).await,
-        34..=37 => {
-            let seconds = *town.chance.pick(&[1, 5, 16, 31, 61, 121, 301]);
+        34..=35 => {
+            let seconds = *town.chance.pick(&[1, 5, 16, 16, 31, 61, 61, 301]);
             town.world.clock.leap(f64::from(seconds)).await;
             town.count("a leap of the clock");
             1
         }
-        38..=41 => {
+        36..=39 => {
             if town.keyed.is_empty() {
                 return 1;
             }
@@ -87,30 +87,30 @@ async fn step(town: &mut Town<'_>) -> usize {
             town.note_key(call, &answered).await;
             1
         }
-        42..=44 => strange(town, &seen).await,
-        45..=52 => party(town, &seen).await,
-        53..=56 => route(town, &seen).await,
-        57..=62 => location(town, &seen).await,
-        63..=70 => {
+        40..=41 => strange(town, &seen).await,
+        42..=48 => party(town, &seen).await,
+        49..=51 => route(town, &seen).await,
+        52..=56 => location(town, &seen).await,
+        57..=65 => {
             let count = 2 + town.chance.below(3);
             let mut calls = Vec::new();
             // Of one order, or of any: from both apps at the same time.
-            let one = town.chance.pick(&seen).clone();
+            let one = one_of(town, &seen);
             let same = town.chance.one_in(2);
             for _ in 0..count {
-                let order = if same { one.clone() } else { town.chance.pick(&seen).clone() };
+                let order = if same { one.clone() } else { one_of(town, &seen) };
                 calls.push(command(town, &order).await);
             }
             at_once(town, calls).await
         }
-        71..=76 => {
-            let order = town.chance.pick(&seen).clone();
+        66..=69 => {
+            let order = one_of(town, &seen);
             let call = wild(town, &order).await;
             at_once(town, vec![call]).await
         }
-        77..=80 => {
+        70..=73 => {
             // A phone that repeats itself before it was answered.
-            let order = town.chance.pick(&seen).clone();
+            let order = one_of(town, &seen);
             let mut call = command(town, &order).await;
             // Without a key a remark said twice is two remarks.
             let must = call.method == "order.note";
@@ -120,11 +120,20 @@ async fn step(town: &mut Town<'_>) -> usize {
             at_once(town, vec![call.clone(), call]).await
         }
         _ => {
-            let order = town.chance.pick(&seen).clone();
+            let order = one_of(town, &seen);
             let call = command(town, &order).await;
             at_once(town, vec![call]).await
         }
     }
+}
+
+/// An order, most often one that is not over.
+fn one_of(town: &mut Town<'_>, seen: &[Seen]) -> Seen {
+    let open: Vec<&Seen> = seen.iter().filter(|it| it.leg != "closed").collect();
+    if open.is_empty() || town.chance.one_in(8) {
+        return town.chance.pick(seen).clone();
+    }
+    (*town.chance.pick(&open)).clone()
 }
 
 /// Makes these calls at once, by both apps.
@@ -340,7 +349,7 @@ async fn party(town: &mut Town<'_>, seen: &[Seen]) -> usize {
         _ => vec![Call::new(if by_itself { &driver } else { &town.ops }, "driver.duty", set(duty))],
     };
     if town.chance.one_in(3) {
-        let order = town.chance.pick(seen).clone();
+        let order = one_of(town, seen);
         let assign = json!({"order": order.id, "driver": driver.id});
         calls.push(Call::new(&town.ops, "order.assign", assign));
     }
@@ -366,7 +375,7 @@ async fn route(town: &mut Town<'_>, seen: &[Seen]) -> usize {
     let call = Call::new(&who, "driver.route", json!({"driver": driver.id, "orders": stops}));
     let mut calls = vec![call];
     if town.chance.one_in(3) {
-        let order = town.chance.pick(seen).clone();
+        let order = one_of(town, seen);
         calls.push(command(town, &order).await);
     }
     at_once(town, calls).await
@@ -390,26 +399,22 @@ async fn location(town: &mut Town<'_>, seen: &[Seen]) -> usize {
 async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
     let driver = order.driver.map(of_driver);
     let has_driver = matches!(order.leg.as_str(), "assigned" | "at_store" | "en_route" | "at_door");
-    let mut ideas: Vec<(&'static str, &'static str)> =
-        vec![("ops", "note"), ("platform", "update")];
+    let mut ideas: Vec<(&'static str, &'static str)> = Vec::new();
+    // Else most orders would be over before anything had happened to them.
+    let ending = town.chance.one_in(5);
+    if town.chance.one_in(4) {
+        ideas.extend([("ops", "note"), ("platform", "update")]);
+    }
     match order.status.as_str() {
-        "scheduled" => ideas.extend([
-            ("ops", "release"),
-            ("platform", "release"),
-            ("store", "accept"),
-            ("platform", "cancel"),
-            ("customer", "cancel"),
-        ]),
+        "scheduled" => {
+            ideas.extend([("ops", "release"), ("platform", "release"), ("store", "accept")])
+        }
         "placed" => ideas.extend([
-            ("store", "accept"),
-            ("store", "accept"),
             ("store", "accept"),
             ("store", "accept"),
             ("ops", "accept"),
             ("platform", "accept"),
             ("ops", "assign"),
-            ("store", "reject"),
-            ("customer", "cancel"),
         ]),
         "accepted" => ideas.extend([("store", "start"), ("store", "ready"), ("store", "prep")]),
         "preparing" => {
@@ -431,7 +436,6 @@ async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
             ("ops", "deliver"),
             ("driver", "return"),
             ("ops", "return"),
-            ("driver", "fail"),
             ("ops", "assign"),
             ("driver", "eta"),
         ]),
@@ -447,7 +451,6 @@ async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
     }
     if matches!(order.status.as_str(), "accepted" | "preparing" | "ready") {
         ideas.push(("platform", "eta"));
-        ideas.push(("platform", "cancel"));
         match order.fulfilment.as_str() {
             "delivery" => {
                 ideas.extend([("ops", "search"), ("platform", "search"), ("ops", "assign")]);
@@ -470,6 +473,16 @@ async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
                 ("ops", "assign"),
             ]);
         }
+    }
+    if ending {
+        ideas.extend(match order.status.as_str() {
+            "placed" => [("store", "reject"), ("customer", "cancel")],
+            "picked_up" => [("driver", "fail"), ("ops", "fail")],
+            _ => [("platform", "cancel"), ("customer", "cancel")],
+        });
+    }
+    if ideas.is_empty() {
+        ideas.push(("ops", "note"));
     }
     let (role, action) = *town.chance.pick(&ideas);
     let who = match role {
