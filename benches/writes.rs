@@ -5,6 +5,10 @@
 //! the machine. Afterwards the log is read and held against what was answered.
 //!
 //! Act when 64 callers get less than 8 times what one gets: then batches no longer form.
+//!
+//! Then: how many orders a second does one caller place who hands 500 to the writer together, and
+//! how many who places one after the other? Both in turns, in one run. Act below 10 times as many:
+//! then what is handed over together does not ride together.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench reports, and may fail")]
 
 use std::sync::Arc;
@@ -112,11 +116,66 @@ async fn main() {
         println!("{callers:7}  {rate:9.0}  {:6.2}  {:6.2}  {:6.2}", ms(0.5), ms(0.99), ms(1.0));
         answered += events.load(Ordering::Relaxed);
     }
+    let (mut together, mut alone) = (Rate::default(), Rate::default());
+    for _turn in 0..4 {
+        together.add(&placing(&writer, tenant, store, BULK, run / 4).await);
+        alone.add(&placing(&writer, tenant, store, 1, run / 4).await);
+    }
+    let ratio = together.per_second() / alone.per_second();
+    println!(
+        "one caller places {:.0} orders/s by {BULK} together, {:.0} one by one: {ratio:.1} times",
+        together.per_second(),
+        alone.per_second(),
+    );
+    answered += together.placed + alone.placed;
     let logged = database.read_head().await.unwrap();
     assert_eq!(answered, logged, "the log differs from what was answered");
     println!("{logged} events in the log, each answered once");
     drop(writer);
     writing.await.unwrap();
+}
+
+/// Orders of one request.
+const BULK: usize = 500;
+
+/// Orders placed, and in which time.
+#[derive(Default)]
+struct Rate {
+    placed: u64,
+    took: Duration,
+}
+
+impl Rate {
+    fn add(&mut self, more: &Self) {
+        self.placed += more.placed;
+        self.took += more.took;
+    }
+
+    fn per_second(&self) -> f64 {
+        f64::from(u32::try_from(self.placed).unwrap()) / self.took.as_secs_f64()
+    }
+}
+
+/// Places `count` orders together, again and again.
+async fn placing(
+    writer: &Writer,
+    tenant: TenantId,
+    store: StoreId,
+    count: usize,
+    run: Duration,
+) -> Rate {
+    let platform = Actor { role: Role::Platform, id: "bench".to_owned() };
+    let began = Instant::now();
+    let mut rate = Rate::default();
+    while began.elapsed() < run {
+        let changes = (0..count).map(|_| change(tenant, &platform, draft(tenant, store)));
+        for outcome in writer.submit_all(changes.collect()).await {
+            assert!(matches!(outcome, Ok(Outcome::Placed(_))), "{outcome:?}");
+            rate.placed += 1;
+        }
+    }
+    rate.took = began.elapsed();
+    rate
 }
 
 /// Makes orders and walks each to its end, one change at a time.

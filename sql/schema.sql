@@ -270,10 +270,17 @@ create table idempotency_keys (
     scope text not null,
     key text not null,
     request_hash bytea not null,
-    order_id uuid not null,
+    -- The order it was about; null if it was about none.
+    order_id uuid,
     -- The order's record as it was answered.
     outcome jsonb,
     created_at timestamp with time zone not null,
+    -- Whether what was answered had just been made.
+    created boolean not null default false,
+    -- What was answered where that is no order, but for secrets; null if that was nothing.
+    answer jsonb,
+    -- While the answer is being made: until when nobody else makes it. Null once it is made.
+    claimed_until timestamp with time zone,
     constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, scope, key)
 );
 CREATE INDEX idempotency_keys_created ON idempotency_keys USING btree (created_at);

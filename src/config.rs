@@ -100,7 +100,8 @@ sections! {
         allowed_origins: Vec<String>, }
     /// `[api]`
     Api { page_len_default: u32, page_len_max: u32, events_len_max: u32,
-        long_poll_max_s: Secs, long_polls_max: usize, }
+        long_poll_max_s: Secs, long_polls_max: usize, bulk_items_max: usize,
+        bulk_body_limit_bytes: usize, }
     /// `[links]`
     Links { full_view_s: Secs, ttl_max_h: u32, per_order_max: u32, sockets_max: usize, keep_s: Secs, }
     /// `[webhooks]`
@@ -229,6 +230,7 @@ impl Config {
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
             links.full_view_s 60..=86_400; links.ttl_max_h 1..=8_760; links.per_order_max 1..=100;
             links.sockets_max 1..=100_000; links.keep_s 0..=31_536_000;
+            api.bulk_items_max 1..=5_000; api.bulk_body_limit_bytes 1_024..=67_108_864;
             webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
             webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;
             webhooks.turn_s 1..=300; webhooks.page_len 1..=1_000; webhooks.lease_s 10..=600;
@@ -250,6 +252,10 @@ impl Config {
             );
         }
         self.auth.check(&mut mistakes);
+        if self.api.bulk_items_max > self.writer.queue_len {
+            // It would never fit as a whole, and what is done already would be asked for first.
+            mistakes.push("api.bulk_items_max must be at most writer.queue_len".to_owned());
+        }
         if self.webhooks.lease_s.get() < 2 * self.webhooks.timeout_ms.get() {
             mistakes.push("webhooks.lease_s must be at least twice webhooks.timeout_ms".to_owned());
         }
@@ -413,6 +419,14 @@ mod tests {
         let config: Config =
             Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
         assert!(config.check().unwrap_err().to_string().contains("webhooks.lease_s must be"));
+    }
+
+    #[test]
+    fn the_queue_has_a_place_for_each_item_of_a_request() {
+        let file = "[writer]\nqueue_len = 499";
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("api.bulk_items_max must be"));
     }
 
     #[test]

@@ -13,6 +13,8 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "of most answers one arm is looked for")]
 #![expect(clippy::format_collect, reason = "short texts, for people")]
 
+#[path = "statements/answers.rs"]
+mod answers;
 #[path = "statements/bindings.rs"]
 mod bindings;
 #[path = "statements/growth.rs"]

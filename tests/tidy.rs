@@ -277,8 +277,15 @@ fn no_line_of_sql_is_too_wide() {
 }
 
 /// Successes, which are no problems: a handler may name them.
-const SUCCESSES: &[&str] =
-    &["OK", "CREATED", "ACCEPTED", "NO_CONTENT", "NOT_MODIFIED", "SWITCHING_PROTOCOLS"];
+const SUCCESSES: &[&str] = &[
+    "OK",
+    "CREATED",
+    "ACCEPTED",
+    "NO_CONTENT",
+    "MULTI_STATUS",
+    "NOT_MODIFIED",
+    "SWITCHING_PROTOCOLS",
+];
 const RESPONSES: &[&str] = &[
     "Ok",
     "Created",

@@ -137,6 +137,11 @@ create or replace function order_record(o orders) returns order_record language 
                o.told)::order_record
 $$;
 
+-- Records that were kept before have no such attributes.
+update idempotency_keys
+set outcome = '{"stops_before":0,"search_round":0,"search_offer_s":0,"told":[]}'::jsonb || outcome
+where outcome is not null;
+
 -- Every open order is looked at once: of some something is due that was not before.
 insert into timers (kind, subject_id, tenant_id, due_at)
 select 'order', o.id, o.tenant_id, now() from orders o where o.closed_at is null

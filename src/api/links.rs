@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::body::parse;
 use super::orders::order_id;
-use super::{Api, Problem, ProblemCode, audience, only};
+use super::{Answer, Api, Asked, Problem, ProblemCode, audience, only};
 use crate::auth::{self, Principal, is_link_token, new_link_token};
 use crate::domain::{CredentialId, LinkTerm, Order, Role};
 use crate::store::{FoundLink, Link};
@@ -55,16 +55,18 @@ fn shown(link: &Link, order: &Order) -> Value {
 }
 
 impl Api {
-    /// Makes a link. Its token is shown here and never again.
+    /// Makes a link. Its token is shown here and never again, also not to the same key.
     pub async fn create_link(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         order: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         // Not for dispatchers: it shows the PIN, which is the customer's alone.
         only(principal, &[Role::Platform])?;
         let id = order_id(order)?;
+        let given = body.clone();
         let body: LinkBody = parse(body)?;
         let longest = self.config.links.ttl_max_h;
         let ttl_h = match body.ttl_h {
@@ -76,18 +78,22 @@ impl Api {
         let (token, hash) = new_link_token();
         let most = self.config.links.per_order_max;
         let whose = (principal.tenant, id);
-        let Some(link) = self.database.insert_link(whose, &hash, ttl_h, most).await? else {
-            let count = self.database.list_links(principal.tenant, id).await?.len();
-            if u32::try_from(count).is_ok_and(|count| count < most) {
-                return Err(link_ended());
-            }
-            let detail = format!("the order has {most} links already; revoke one first");
-            return Err(Problem::new(ProblemCode::Validation, detail));
-        };
-        let mut answer = shown(&link, &sheet.order);
-        if let Some(members) = answer.as_object_mut() {
-            members.insert("url".to_owned(), format!("/t/{token}").into());
-            members.insert("token".to_owned(), token.into());
+        let request = ("link.create", &*id.to_string(), &given);
+        let made = self.once(asked, request, async |database| {
+            let Some(link) = database.insert_link(whose, &hash, ttl_h, most).await? else {
+                let count = self.database.list_links(principal.tenant, id).await?.len();
+                if u32::try_from(count).is_ok_and(|count| count < most) {
+                    return Err(link_ended());
+                }
+                let detail = format!("the order has {most} links already; revoke one first");
+                return Err(Problem::new(ProblemCode::Validation, detail));
+            };
+            Ok(Answer::made((shown(&link, &sheet.order), true)))
+        });
+        let mut answer = made.await?;
+        if !answer.replayed {
+            answer.put("url", format!("/t/{token}").into());
+            answer.put("token", token.into());
         }
         Ok(answer)
     }
@@ -106,10 +112,11 @@ impl Api {
     /// there was one, and asking again changes nothing.
     pub async fn revoke_links(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         order: &str,
         link: Option<&str>,
-    ) -> Result<(), Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform, Role::Ops])?;
         let wanted = link.map(str::parse::<CredentialId>);
         let wanted = wanted.transpose().map_err(|_| Problem::not_found())?;
@@ -117,8 +124,14 @@ impl Api {
         let links = self.database.list_links(principal.tenant, sheet.order.id).await?;
         let ids = links.iter().map(|link| link.id);
         let ids = ids.filter(|id| wanted.is_none_or(|wanted| *id == wanted));
-        try_join_all(ids.map(|id| self.revoke(principal, id))).await?;
-        Ok(())
+        let ids: Vec<CredentialId> = ids.collect();
+        let what = format!("{order} {}", link.unwrap_or_default());
+        // Revoking is the writer's, and done twice it is done once: only the answer is kept.
+        self.once(asked, ("link.revoke", &what, &Value::Null), async |_database| {
+            try_join_all(ids.iter().map(|id| self.revoke(principal, *id))).await?;
+            Ok(Answer::nothing())
+        })
+        .await
     }
 
     /// What the link with this token shows. One that was never made, or is forgotten, is not found;

@@ -5,9 +5,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{moment, parse};
-use super::{Api, Problem, only};
-use crate::auth::Principal;
-use crate::domain::{Actor, Place, Role};
+use super::{Answer, Api, Asked, Problem, only};
+use crate::domain::{Actor, OrderId, Place, Role, TenantId};
 use crate::store::{Change, Location, LookedUp, Target};
 
 /// Points of one message.
@@ -28,12 +27,10 @@ impl Api {
     /// what comes after `lng` may be null or absent, `at` is RFC 3339 or milliseconds since 1970.
     /// Answers `{"n":…,"refused":…}`: the highest number among the points that make sense, and
     /// how many do not. The newest becomes where the courier is, unless that is newer already.
-    pub async fn note_locations(
-        &self,
-        principal: &Principal,
-        body: Value,
-    ) -> Result<Value, Problem> {
+    pub async fn note_locations(&self, asked: &Asked, body: Value) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Driver])?;
+        let given = body.clone();
         let driver = principal.driver().ok_or_else(Problem::not_found)?;
         let body: LocationsBody = parse(body)?;
         if body.p.is_empty() || body.p.len() > POINTS_MAX {
@@ -44,16 +41,25 @@ impl Api {
         for (nth, values) in body.p.iter().enumerate() {
             points.push(point(&format!("p[{nth}]"), values)?);
         }
-        let given = points.len();
+        let count = points.len();
         points.retain(|point| makes_sense(point, now));
-        let refused = given - points.len();
+        let refused = count - points.len();
         let highest = points.iter().map(|point| point.n).max();
-        let Some(newest) = points.into_iter().max_by_key(|point| (point.at, point.n)) else {
-            return Ok(json!({"n": null, "refused": refused}));
-        };
+        let newest = points.into_iter().max_by_key(|point| (point.at, point.n));
         let tenant = principal.tenant;
-        // Its open orders that it is about to arrive at.
-        for order in self.database.note_location(tenant, driver, &newest).await? {
+        self.once(asked, ("locations", "", &given), async |database| {
+            if let Some(newest) = &newest {
+                let arriving = database.note_location(tenant, driver, newest).await?;
+                self.tell_arrivals(tenant, arriving).await;
+            }
+            Ok(Answer::of(json!({"n": highest, "refused": refused})))
+        })
+        .await
+    }
+
+    /// Has orders looked at whose courier seems to be about to arrive.
+    async fn tell_arrivals(&self, tenant: TenantId, orders: Vec<OrderId>) {
+        for order in orders {
             let change = Change {
                 tenant,
                 by: Actor::system(),
@@ -68,7 +74,6 @@ impl Api {
                 tracing::debug!(%error, "an arrival is told later");
             }
         }
-        Ok(json!({"n": highest, "refused": refused}))
     }
 }
 

@@ -8,6 +8,7 @@
 //! and each way out has its table.
 
 mod body;
+mod bulk;
 mod cursor;
 mod ending;
 mod events;
@@ -16,6 +17,7 @@ mod link_places;
 mod links;
 mod locations;
 mod offers;
+mod once;
 mod orders;
 mod parties;
 mod problem;
@@ -32,15 +34,16 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub use body::{FieldProblem, read_body};
+pub use bulk::Bulk;
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use link_places::{LinkPlace, LinkPlaces};
 pub use links::Tracked;
+pub use once::Answer;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use shared::{MissedPage, SharedReads, StateKey};
-pub use tokens::IssuedToken;
 pub use webhooks::replay_after;
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, LINK_PREFIX, Permit, Principal, TokenError};

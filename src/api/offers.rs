@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{ActionBody, parse, word};
-use super::orders::{id, order_id, refused};
-use super::{Api, Asked, OrderAnswer, Problem, ProblemCode, audience, only};
+use super::orders::{id, order_id};
+use super::{Answer, Api, Asked, OrderAnswer, Problem, only};
 use crate::auth::Principal;
 use crate::domain::{Ask, BatchId, Command, DriverId, OfferId, OfferMode, OrderId, Role};
-use crate::store::{Change, Outcome, Target};
+use crate::store::{Change, Target};
 use crate::view;
 
 /// Couriers that may be named at once.
@@ -61,8 +61,8 @@ impl Api {
             return Err(Problem::field("drivers", detail));
         }
         let ask = Ask { mode, offer_s: body.offer_s, candidates };
-        let target = Target::Order { id: order, command: Box::new(Command::Search(ask)) };
-        self.change(asked, target, "search", &fingerprint, ActionBody::default()).await
+        let request = ("search", order.to_string(), fingerprint);
+        self.command(asked, order, Command::Search(ask), request, ActionBody::default()).await
     }
 
     /// Calls a search off; its offers are withdrawn.
@@ -73,9 +73,29 @@ impl Api {
         body: Value,
     ) -> Result<OrderAnswer, Problem> {
         let NothingBody {} = parse(body)?;
-        let target =
-            Target::Order { id: order_id(order)?, command: Box::new(Command::SearchFailed) };
-        self.change(asked, target, "stop_search", &Value::Null, ActionBody::default()).await
+        let id = order_id(order)?;
+        let request = ("stop_search", id.to_string(), Value::Null);
+        self.command(asked, id, Command::SearchFailed, request, ActionBody::default()).await
+    }
+
+    async fn command(
+        &self,
+        asked: &Asked,
+        order: OrderId,
+        command: Command,
+        (method, what, body): (&str, String, Value),
+        place: ActionBody,
+    ) -> Result<OrderAnswer, Problem> {
+        let change = Change {
+            tenant: asked.principal.tenant,
+            by: asked.principal.actor(),
+            target: Target::Order { id: order, command: Box::new(command) },
+            idempotency: asked.idempotency((method, &what, &body))?,
+            if_match: asked.if_match,
+            occurred_at: place.occurred_at()?,
+            place: place.place()?,
+        };
+        self.change(&asked.principal, change).await
     }
 
     /// A courier answers an offer: `accept` is answered with the order, `decline` with the offer.
@@ -85,11 +105,12 @@ impl Api {
         offer: &str,
         verb: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
         let principal = &asked.principal;
         only(principal, &[Role::Driver])?;
         let driver = principal.driver().ok_or_else(Problem::not_found)?;
         let id: OfferId = offer.parse().map_err(|_| Problem::not_found())?;
+        let given = body.clone();
         let body: ActionBody = parse(body)?;
         body.only(&[])?;
         let found = self.database.find_offer(principal.tenant, id, driver).await?;
@@ -100,12 +121,14 @@ impl Api {
             _ => return Err(Problem::not_found()),
         };
         let declined = matches!(command, Command::DeclineOffer { .. });
-        let target = Target::Order { id: offer.order, command: Box::new(command) };
-        let answer = self.change(asked, target, verb, &json!(id.to_string()), body).await?;
-        if declined {
-            return Ok(json!({"offer": id.to_string(), "state": "declined"}));
-        }
-        Ok(answer.body)
+        let request = (verb, id.to_string(), given);
+        let answer = self.command(asked, offer.order, command, request, body).await?;
+        let body = if declined {
+            json!({"offer": id.to_string(), "state": "declined"})
+        } else {
+            answer.body
+        };
+        Ok(Answer { replayed: answer.replayed, ..Answer::of(body) })
     }
 
     /// Who was asked for an order, the latest first: `{"offers":[…]}`.
@@ -146,14 +169,16 @@ impl Api {
     }
 
     /// Sets in which order a courier goes to its open orders: `{"orders":[…]}`, the first first.
+    /// Answers `{"batch":…,"orders":[{"id","version","stop_seq","stops_before"}]}`.
     pub async fn set_route(
         &self,
         asked: &Asked,
         driver: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
         let principal = &asked.principal;
         let driver = own_driver(principal, driver)?;
+        let given = body.clone();
         let body: RouteBody = parse(body)?;
         if body.orders.len() > STOPS_MAX {
             return Err(Problem::field("orders", format!("has more than {STOPS_MAX} entries")));
@@ -167,26 +192,8 @@ impl Api {
             }
             orders.push(order);
         }
-        let change = Change {
-            tenant: principal.tenant,
-            by: principal.actor(),
-            target: Target::Route { driver, batch: BatchId::new(), orders },
-            // Saying the same twice has no second effect.
-            idempotency: None,
-            if_match: None,
-            occurred_at: None,
-            place: None,
-        };
-        match self.writer.submit(change).await? {
-            Outcome::Routed(sheets) => {
-                let seen = audience(principal);
-                let orders: Vec<Value> =
-                    sheets.iter().map(|sheet| view::order(sheet, seen)).collect();
-                Ok(json!({"orders": orders}))
-            }
-            Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
-            _ => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
-        }
+        let target = Target::Route { driver, batch: BatchId::new(), orders };
+        self.write_party(asked, ("driver.route", &driver.to_string(), &given), target).await
     }
 }
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use super::body::{
     ActionBody, EtaBody, OrderBody, PatchBody, moment, optional_text, parse, required_text, word,
 };
-use super::{Api, Cursor, Problem, ProblemCode, audience, may_write, only};
+use super::{Api, Cursor, Problem, ProblemCode, audience, only};
 use crate::auth::{self, Principal};
 use crate::domain::{
-    Action, Command, Draft, Fulfilment, Leg, OrderId, Patch, Promise, ReasonCode, Refusal, Role,
-    Status, Undeliverable, Word as _,
+    Action, Command, Draft, Fulfilment, Leg, OrderId, Patch, Promise, ReasonCode, Role, Status,
+    Undeliverable, Word as _,
 };
 use crate::store::{Change, IdempotencyKey, OrderFilter, Outcome, Scope, Target};
 use crate::view::{self, Sheet};
@@ -38,6 +38,8 @@ pub struct OrderAnswer {
     pub version: i64,
     /// Whether it was made just now.
     pub created: bool,
+    /// Whether its key was answered like this before, and nothing was done this time.
+    pub replayed: bool,
 }
 
 /// What to list; the raw query, checked by [`Api::list_orders`].
@@ -54,12 +56,7 @@ pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
 impl Api {
     /// Makes an order, or finds the one made by the same request before.
     pub async fn create_order(&self, asked: &Asked, body: Value) -> Result<OrderAnswer, Problem> {
-        only(&asked.principal, &[Role::Platform])?;
-        let request_hash = auth::hash(&format!("create {body}"));
-        let body: OrderBody = parse(body)?;
-        let draft = draft(&asked.principal, body)?;
-        let target = Target::Place { draft: Box::new(draft), request_hash };
-        self.change(asked, target, "create", &Value::Null, ActionBody::default()).await
+        self.change(&asked.principal, placing(asked, body)?).await
     }
 
     /// Does `action` to an order; `name` is the action's word, as in the path.
@@ -70,82 +67,34 @@ impl Api {
         action: &str,
         body: Value,
     ) -> Result<OrderAnswer, Problem> {
-        let action = Action::find(action).map_err(|_| Problem::not_found())?;
-        let id = order_id(order)?;
-        let fingerprint = body.clone();
-        let (command, body) = match action {
-            Action::Update => {
-                (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
-            }
-            Action::Eta => (Command::Eta(promise(&parse(body)?)?), ActionBody::default()),
-            _ => {
-                let body: ActionBody = parse(body)?;
-                (command(action, &body)?, body)
-            }
-        };
-        let target = Target::Order { id, command: Box::new(command) };
-        self.change(asked, target, action.word(), &fingerprint, body).await
+        self.change(&asked.principal, acting(asked, order, action, body)?).await
     }
 
     pub(super) async fn change(
         &self,
-        asked: &Asked,
-        target: Target,
-        name: &str,
-        fingerprint: &Value,
-        body: ActionBody,
+        principal: &Principal,
+        change: Change,
     ) -> Result<OrderAnswer, Problem> {
-        let principal = &asked.principal;
-        may_write(principal)?;
-        let (id, hash) = match &target {
-            Target::Order { id, .. } | Target::Elapse { order: id, .. } => (Some(*id), None),
-            Target::Place { request_hash, .. } => (None, Some(request_hash.clone())),
-            Target::Duty { .. }
-            | Target::Pause { .. }
-            | Target::Revoke { .. }
-            | Target::Route { .. }
-            | Target::DeleteStore { .. }
-            | Target::DeleteDriver { .. } => (None, None),
-        };
-        if let Some(id) = id
-            && principal.role == Role::Customer
-            && !principal.orders.contains(&id)
-        {
-            return Err(Problem::not_found());
-        }
-        let idempotency = match &asked.idempotency_key {
-            None => None,
-            Some(key) => {
-                let field = "Idempotency-Key";
-                let key = required_text(field, key.clone(), 255)?;
-                let request_hash = hash.unwrap_or_else(|| {
-                    let order = id.map(|id| id.to_string()).unwrap_or_default();
-                    auth::hash(&format!("{name} {order} {fingerprint}"))
-                });
-                Some(IdempotencyKey { key, request_hash })
-            }
-        };
-        let actor = principal.actor();
+        order_answer(self.writer.submit(change).await?, principal)
+    }
+
+    /// Has the writer do what is not about one order.
+    pub(super) async fn submit(
+        &self,
+        principal: &Principal,
+        idempotency: Option<IdempotencyKey>,
+        target: Target,
+    ) -> Result<Outcome, Problem> {
         let change = Change {
             tenant: principal.tenant,
-            by: actor.clone(),
+            by: principal.actor(),
             target,
             idempotency,
-            if_match: asked.if_match,
-            occurred_at: body.occurred_at()?,
-            place: body.place()?,
+            if_match: None,
+            occurred_at: None,
+            place: None,
         };
-        let (sheet, created) = match self.writer.submit(change).await? {
-            Outcome::Placed(sheet) => (sheet, true),
-            Outcome::Changed(sheet) | Outcome::Repeated(sheet) => (sheet, false),
-            Outcome::Refused(refusal, sheet) => {
-                return Err(Problem::refused(refusal, sheet.as_ref().map(|s| &s.order), &actor));
-            }
-            Outcome::Driver(_) | Outcome::Store(_) | Outcome::Routed(_) | Outcome::Ended => {
-                return Err(Problem::new(ProblemCode::Internal, "not an order's outcome"));
-            }
-        };
-        Ok(answer(&sheet, principal, created))
+        Ok(self.writer.submit(change).await?)
     }
 
     /// One order as the caller may see it.
@@ -245,7 +194,84 @@ impl Api {
 
 fn answer(sheet: &Sheet, principal: &Principal, created: bool) -> OrderAnswer {
     let body = view::order(sheet, audience(principal));
-    OrderAnswer { body, version: sheet.order.version, created }
+    OrderAnswer { body, version: sheet.order.version, created, replayed: false }
+}
+
+/// What a change of an order is answered with.
+pub(super) fn order_answer(
+    outcome: Outcome,
+    principal: &Principal,
+) -> Result<OrderAnswer, Problem> {
+    match outcome {
+        Outcome::Placed(sheet) => Ok(answer(&sheet, principal, true)),
+        Outcome::Changed(sheet) | Outcome::Repeated(sheet) => Ok(answer(&sheet, principal, false)),
+        Outcome::Replayed { sheet, created } => {
+            Ok(OrderAnswer { replayed: true, ..answer(&sheet, principal, created) })
+        }
+        Outcome::Refused(refusal, sheet) => {
+            let order = sheet.as_ref().map(|sheet| &sheet.order);
+            Err(Problem::refused(refusal, order, &principal.actor()))
+        }
+        Outcome::Driver(_)
+        | Outcome::Store(_)
+        | Outcome::Routed(_)
+        | Outcome::Ended
+        | Outcome::Answered(_) => {
+            Err(Problem::new(ProblemCode::Internal, "not an order's outcome"))
+        }
+    }
+}
+
+/// The change that makes an order.
+pub(super) fn placing(asked: &Asked, body: Value) -> Result<Change, Problem> {
+    let principal = &asked.principal;
+    only(principal, &[Role::Platform])?;
+    let request_hash = auth::hash(&format!("create {body}"));
+    let key = asked.key()?;
+    let body: OrderBody = parse(body)?;
+    let draft = Box::new(draft(principal, body)?);
+    Ok(Change {
+        tenant: principal.tenant,
+        by: principal.actor(),
+        idempotency: key.map(|key| IdempotencyKey { key, request_hash: request_hash.clone() }),
+        target: Target::Place { draft, request_hash },
+        if_match: asked.if_match,
+        occurred_at: None,
+        place: None,
+    })
+}
+
+/// The change that does `action` to an order.
+pub(super) fn acting(
+    asked: &Asked,
+    order: &str,
+    action: &str,
+    body: Value,
+) -> Result<Change, Problem> {
+    let principal = &asked.principal;
+    let action = Action::find(action).map_err(|_| Problem::not_found())?;
+    let id = order_id(order)?;
+    let given = body.clone();
+    let (command, body) = match action {
+        Action::Update => (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default()),
+        Action::Eta => (Command::Eta(promise(&parse(body)?)?), ActionBody::default()),
+        _ => {
+            let body: ActionBody = parse(body)?;
+            (command(action, &body)?, body)
+        }
+    };
+    if principal.role == Role::Customer && !principal.orders.contains(&id) {
+        return Err(Problem::not_found());
+    }
+    Ok(Change {
+        tenant: principal.tenant,
+        by: principal.actor(),
+        target: Target::Order { id, command: Box::new(command) },
+        idempotency: asked.idempotency((action.word(), &id.to_string(), &given))?,
+        if_match: asked.if_match,
+        occurred_at: body.occurred_at()?,
+        place: body.place()?,
+    })
 }
 
 pub(super) fn id<T: std::str::FromStr>(field: &str, text: &str) -> Result<T, Problem>
@@ -400,9 +426,4 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::Note => Command::Note { text: body.text()? },
         _ => return Err(Problem::not_found()),
     })
-}
-
-/// What the machine's refusal of a role or an order looks like when there is no order to show.
-pub(super) fn refused(refusal: Refusal, principal: &Principal) -> Problem {
-    Problem::refused(refusal, None, &principal.actor())
 }

@@ -5,11 +5,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{moment, optional_text, parse, place, required_text, word};
-use super::orders::refused;
-use super::{Api, Problem, ProblemCode, only};
+use super::{Answer, Api, Asked, Problem, only};
 use crate::auth::Principal;
 use crate::domain::{Driver, DriverId, Duty, Place, Role, Store, StoreId, Vehicle};
-use crate::store::{Change, DriverPatch, Outcome, StorePatch, Target};
+use crate::store::{DriverPatch, StorePatch, Target};
 use crate::view;
 
 #[derive(Debug, Deserialize)]
@@ -160,11 +159,13 @@ impl Api {
     /// Makes a store or brings the one with this external id up to date; true when made.
     pub async fn put_store(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         path: Option<&str>,
         body: Value,
-    ) -> Result<(Value, bool), Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
+        let given = body.clone();
         let body: StoreBody = parse(body)?;
         let store = Store {
             id: StoreId::new(),
@@ -178,19 +179,24 @@ impl Api {
             default_prep_min: prep_min(body.default_prep_min.unwrap_or(20))?,
             paused_until: None,
         };
-        let (store, created) = self.database.upsert_store(&store).await?;
-        Ok((view::store(&store), created))
+        self.once(asked, ("store.create", path.unwrap_or_default(), &given), async |database| {
+            let (store, created) = database.upsert_store(&store).await?;
+            Ok(Answer::made((view::store(&store), created)))
+        })
+        .await
     }
 
     /// Changes what is given of a store.
     pub async fn patch_store(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         id: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
-        let id = id.parse().map_err(|_| Problem::not_found())?;
+        let id: StoreId = id.parse().map_err(|_| Problem::not_found())?;
+        let given = body.clone();
         let body: StorePatchBody = parse(body)?;
         let patch = StorePatch {
             name: body.name.map(|name| required_text("name", name, 200)).transpose()?,
@@ -200,8 +206,11 @@ impl Api {
             auto_accept: body.auto_accept,
             default_prep_min: body.default_prep_min.map(prep_min).transpose()?,
         };
-        let store = self.database.update_store(principal.tenant, id, &patch).await?;
-        Ok(view::store(&store.ok_or_else(Problem::not_found)?))
+        self.once(asked, ("store.update", &id.to_string(), &given), async |database| {
+            let store = database.update_store(principal.tenant, id, &patch).await?;
+            Ok(Answer::of(view::store(&store.ok_or_else(Problem::not_found)?)))
+        })
+        .await
     }
 
     /// One store: for the platform, dispatchers and the store itself.
@@ -236,10 +245,11 @@ impl Api {
     /// Pauses a store until a moment, or opens it.
     pub async fn pause_store(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         id: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         let id: StoreId = id.parse().map_err(|_| Problem::not_found())?;
         match principal.role {
             Role::Platform | Role::Ops => {}
@@ -249,28 +259,23 @@ impl Api {
                 return Err(Problem::role_not_allowed());
             }
         }
+        let given = body.clone();
         let body: PauseBody = parse(body)?;
         let until = body.until.map(|until| moment("until", &until)).transpose()?;
-        match self.write_party(principal, Target::Pause { store: id, until }).await? {
-            Outcome::Store(store) => Ok(view::store(&store)),
-            Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
-            Outcome::Placed(_)
-            | Outcome::Changed(_)
-            | Outcome::Repeated(_)
-            | Outcome::Routed(_)
-            | Outcome::Driver(_)
-            | Outcome::Ended => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
-        }
+        let target = Target::Pause { store: id, until };
+        self.write_party(asked, ("store.pause", &id.to_string(), &given), target).await
     }
 
     /// Makes a courier or brings the one with this external id up to date; true when made.
     pub async fn put_driver(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         path: Option<&str>,
         body: Value,
-    ) -> Result<(Value, bool), Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
+        let given = body.clone();
         let body: DriverBody = parse(body)?;
         let name = required_text("name", body.name, 200)?;
         let driver = Driver {
@@ -287,19 +292,24 @@ impl Api {
             duty: Duty::Off,
             capacity: capacity(body.capacity.unwrap_or(2))?,
         };
-        let (driver, created) = self.database.upsert_driver(&driver).await?;
-        Ok((view::driver(&driver), created))
+        self.once(asked, ("driver.create", path.unwrap_or_default(), &given), async |database| {
+            let (driver, created) = database.upsert_driver(&driver).await?;
+            Ok(Answer::made((view::driver(&driver), created)))
+        })
+        .await
     }
 
     /// Changes what is given of a courier.
     pub async fn patch_driver(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         id: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
-        let id = id.parse().map_err(|_| Problem::not_found())?;
+        let id: DriverId = id.parse().map_err(|_| Problem::not_found())?;
+        let given = body.clone();
         let body: DriverPatchBody = parse(body)?;
         let vehicle = body.vehicle.map(vehicle).transpose()?;
         let vehicle = vehicle.as_ref();
@@ -313,8 +323,11 @@ impl Api {
             vehicle_plate: vehicle.and_then(|vehicle| vehicle.plate.clone()),
             capacity: body.capacity.map(capacity).transpose()?,
         };
-        let driver = self.database.update_driver(principal.tenant, id, &patch).await?;
-        Ok(view::driver(&driver.ok_or_else(Problem::not_found)?))
+        self.once(asked, ("driver.update", &id.to_string(), &given), async |database| {
+            let driver = database.update_driver(principal.tenant, id, &patch).await?;
+            Ok(Answer::of(view::driver(&driver.ok_or_else(Problem::not_found)?)))
+        })
+        .await
     }
 
     /// One courier: for the platform, dispatchers and the courier itself.
@@ -347,12 +360,8 @@ impl Api {
     }
 
     /// Changes a courier's duty: by itself (`me`), a dispatcher or the platform.
-    pub async fn set_duty(
-        &self,
-        principal: &Principal,
-        id: &str,
-        body: Value,
-    ) -> Result<Value, Problem> {
+    pub async fn set_duty(&self, asked: &Asked, id: &str, body: Value) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         let id = driver_id(principal, id)?;
         match principal.role {
             Role::Platform | Role::Ops => {}
@@ -362,36 +371,11 @@ impl Api {
                 return Err(Problem::role_not_allowed());
             }
         }
+        let given = body.clone();
         let body: DutyBody = parse(body)?;
         let duty = word("duty", &body.duty)?;
-        match self.write_party(principal, Target::Duty { driver: id, duty }).await? {
-            Outcome::Driver(driver) => Ok(view::driver(&driver)),
-            Outcome::Refused(refusal, _) => Err(refused(refusal, principal)),
-            Outcome::Placed(_)
-            | Outcome::Changed(_)
-            | Outcome::Repeated(_)
-            | Outcome::Routed(_)
-            | Outcome::Store(_)
-            | Outcome::Ended => Err(Problem::new(ProblemCode::Internal, "another thing's outcome")),
-        }
-    }
-
-    pub(super) async fn write_party(
-        &self,
-        principal: &Principal,
-        target: Target,
-    ) -> Result<Outcome, Problem> {
-        let change = Change {
-            tenant: principal.tenant,
-            by: principal.actor(),
-            target,
-            // Saying the same twice has no second effect: there is nothing to remember.
-            idempotency: None,
-            if_match: None,
-            occurred_at: None,
-            place: None,
-        };
-        Ok(self.writer.submit(change).await?)
+        let target = Target::Duty { driver: id, duty };
+        self.write_party(asked, ("driver.duty", &id.to_string(), &given), target).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! Every write by name: the RPC methods of a socket, with the bodies of REST.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Api, Asked, Problem, may_write};
+use super::{Answer, Api, Asked, Problem, may_write};
 use crate::auth::Principal;
 
 impl Api {
@@ -26,15 +26,22 @@ impl Api {
             Ok(key) => key,
             Err(problem) => return Some(Err(problem)),
         };
-        let if_match = match data.as_object_mut().and_then(|data| data.remove("if_match")) {
-            None | Some(Value::Null) => None,
-            Some(version) => match version.as_i64() {
-                Some(version) => Some(version),
-                None => return Some(Err(Problem::field("if_match", "is not a version"))),
-            },
+        let if_match = match take_version(&mut data) {
+            Ok(version) => version,
+            Err(problem) => return Some(Err(problem)),
         };
         let asked = Asked { principal: principal.clone(), idempotency_key, if_match };
         Some(match (noun, verb) {
+            ("order", "bulk_create") => {
+                self.create_orders(&asked, data).await.map(|bulk| bulk.body(|_result| Map::new()))
+            }
+            ("order", "bulk") => match required(&mut data, "action") {
+                Ok(action) => {
+                    let acted = self.act_on_orders(&asked, &action, data).await;
+                    acted.map(|bulk| bulk.body(|_result| Map::new()))
+                }
+                Err(problem) => Err(problem),
+            },
             ("order", "create") => self.create_order(&asked, data).await.map(|answer| answer.body),
             ("order", "search") => match required(&mut data, "order") {
                 Ok(order) => {
@@ -47,14 +54,12 @@ impl Api {
                 Err(problem) => Err(problem),
             },
             ("offer", verb @ ("accept" | "decline")) => match required(&mut data, "offer") {
-                Ok(offer) => self.answer_offer(&asked, &offer, verb, data).await,
+                Ok(offer) => {
+                    let answer = self.answer_offer(&asked, &offer, verb, data).await;
+                    answer.map(|answer| answer.body.unwrap_or_else(nothing))
+                }
                 Err(problem) => Err(problem),
             },
-            ("driver", "route") => match required(&mut data, "driver") {
-                Ok(driver) => self.set_route(&asked, &driver, data).await,
-                Err(problem) => Err(problem),
-            },
-            ("driver", "locations") => self.note_locations(principal, data).await,
             ("order", action) => match take(&mut data, "order") {
                 Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
                     // An action that is not there is a method that is not there.
@@ -69,102 +74,105 @@ impl Api {
                 Ok(None) => Err(Problem::field("order", "is required")),
                 Err(problem) => Err(problem),
             },
-            ("store", "create") => self.put_store(principal, None, data).await.map(|made| made.0),
-            ("store", "update") => match required(&mut data, "store") {
-                Ok(store) => self.patch_store(principal, &store, data).await,
+            _ => match self.call_other(&asked, noun, verb, data).await? {
+                Ok(answer) => Ok(answer.body.unwrap_or_else(nothing)),
                 Err(problem) => Err(problem),
             },
-            ("driver", "create") => self.put_driver(principal, None, data).await.map(|made| made.0),
-            ("driver", "update") => match required(&mut data, "driver") {
-                Ok(driver) => self.patch_driver(principal, &driver, data).await,
-                Err(problem) => Err(problem),
-            },
-            ("token", "create") => self.issue_token(principal, data).await,
-            ("token", "revoke") => match required(&mut data, "token") {
-                Ok(token) => self.revoke_token(principal, &token).await.map(|()| nothing()),
-                Err(problem) => Err(problem),
-            },
-            ("store", "delete") => match required(&mut data, "store") {
-                Ok(store) => self.delete_store(principal, &store).await.map(|()| nothing()),
-                Err(problem) => Err(problem),
-            },
-            ("driver", "delete") => match required(&mut data, "driver") {
-                Ok(driver) => self.delete_driver(principal, &driver).await.map(|()| nothing()),
-                Err(problem) => Err(problem),
-            },
-            ("store", "pause") => match take(&mut data, "store") {
-                Ok(store) => {
-                    let own = principal.store().map(|store| store.to_string());
-                    let store = store.or(own).unwrap_or_default();
-                    self.pause_store(principal, &store, data).await
-                }
-                Err(problem) => Err(problem),
-            },
-            ("driver", "duty") => match take(&mut data, "driver") {
-                Ok(driver) => {
-                    let driver = driver.unwrap_or_else(|| "me".to_owned());
-                    self.set_duty(principal, &driver, data).await
-                }
-                Err(problem) => Err(problem),
-            },
-            ("link", "create") => match required(&mut data, "order") {
-                Ok(order) => self.create_link(principal, &order, data).await,
-                Err(problem) => Err(problem),
-            },
-            ("link", "revoke") => self.call_revoke_links(principal, data).await,
-            ("webhook", "create") => self.create_webhook(principal, data).await,
-            ("webhook", verb) if WEBHOOK_VERBS.contains(&verb) => {
-                match required(&mut data, "webhook") {
-                    Ok(id) => self.call_webhook(principal, verb, &id, data).await,
-                    Err(problem) => Err(problem),
-                }
+        })
+    }
+
+    /// What is not about an order.
+    async fn call_other(
+        &self,
+        asked: &Asked,
+        noun: &str,
+        verb: &str,
+        mut data: Value,
+    ) -> Option<Result<Answer, Problem>> {
+        let principal = &asked.principal;
+        // What is named in the data; whoever may leave it out means itself.
+        let named = match (noun, verb) {
+            ("store" | "driver", "update" | "delete")
+            | ("token", "revoke")
+            | ("driver", "route")
+            | ("webhook", "update" | "delete" | "rotate" | "replay" | "test") => {
+                required(&mut data, noun)
             }
+            ("link", "create" | "revoke") => required(&mut data, "order"),
+            ("driver", "locations") => Ok(String::new()),
+            ("store", "pause") => take(&mut data, noun).map(|store| {
+                let own = || principal.store().map(|store| store.to_string());
+                store.or_else(own).unwrap_or_default()
+            }),
+            ("driver", "duty") => {
+                take(&mut data, noun).map(|driver| driver.unwrap_or_else(|| "me".to_owned()))
+            }
+            ("store" | "driver" | "token" | "webhook", "create") => Ok(String::new()),
             _ => return None,
+        };
+        let id = match named {
+            Ok(id) => id,
+            Err(problem) => return Some(Err(problem)),
+        };
+        Some(match (noun, verb) {
+            ("store", "create") => self.put_store(asked, None, data).await,
+            ("store", "update") => self.patch_store(asked, &id, data).await,
+            ("store", "delete") => self.delete_store(asked, &id).await,
+            ("store", _) => self.pause_store(asked, &id, data).await,
+            ("driver", "create") => self.put_driver(asked, None, data).await,
+            ("driver", "update") => self.patch_driver(asked, &id, data).await,
+            ("driver", "delete") => self.delete_driver(asked, &id).await,
+            ("driver", "route") => self.set_route(asked, &id, data).await,
+            ("driver", "locations") => self.note_locations(asked, data).await,
+            ("driver", _) => self.set_duty(asked, &id, data).await,
+            ("link", "create") => self.create_link(asked, &id, data).await,
+            ("link", _) => self.call_revoke_links(asked, &id, data).await,
+            ("token", "create") => self.issue_token(asked, data).await,
+            ("token", _) => self.revoke_token(asked, &id).await,
+            ("webhook", "create") => self.create_webhook(asked, data).await,
+            _ => self.call_webhook(asked, verb, &id, data).await,
         })
     }
 
     async fn call_revoke_links(
         &self,
-        principal: &Principal,
+        asked: &Asked,
+        order: &str,
         mut data: Value,
-    ) -> Result<Value, Problem> {
-        let order = required(&mut data, "order")?;
+    ) -> Result<Answer, Problem> {
         let link = take(&mut data, "link")?;
         nothing_else(&data)?;
-        self.revoke_links(principal, &order, link.as_deref()).await.map(|()| nothing())
+        self.revoke_links(asked, order, link.as_deref()).await
     }
 
     async fn call_webhook(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         verb: &str,
         id: &str,
         mut data: Value,
-    ) -> Result<Value, Problem> {
+    ) -> Result<Answer, Problem> {
         match verb {
-            "update" => self.patch_webhook(principal, id, data).await,
-            "rotate" => self.rotate_webhook(principal, id, data).await,
+            "update" => self.patch_webhook(asked, id, data).await,
+            "rotate" => self.rotate_webhook(asked, id, data).await,
             "replay" => {
                 let after = data.as_object_mut().and_then(|data| data.remove("after"));
                 let after = after.as_ref().and_then(Value::as_u64);
                 let after = after.ok_or_else(|| Problem::field("after", "is not a position"))?;
                 nothing_else(&data)?;
-                self.replay_webhook(principal, id, after).await
+                self.replay_webhook(asked, id, after).await
             }
             "test" => {
                 nothing_else(&data)?;
-                self.ping_webhook(principal, id).await
+                self.ping_webhook(asked, id).await
             }
             _ => {
                 nothing_else(&data)?;
-                self.delete_webhook(principal, id).await.map(|()| nothing())
+                self.delete_webhook(asked, id).await
             }
         }
     }
 }
-
-/// What can be done to a webhook that is there.
-const WEBHOOK_VERBS: &[&str] = &["update", "delete", "rotate", "replay", "test"];
 
 /// Refuses members that mean nothing.
 fn nothing_else(data: &Value) -> Result<(), Problem> {
@@ -174,7 +182,7 @@ fn nothing_else(data: &Value) -> Result<(), Problem> {
     }
 }
 
-fn is_unknown_action(action: &str) -> bool {
+pub(super) fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
     matches!(
         Action::find(action),
@@ -192,19 +200,30 @@ fn is_unknown_action(action: &str) -> bool {
 
 /// What is answered where REST answers with no body.
 fn nothing() -> Value {
-    Value::Object(serde_json::Map::new())
+    Value::Object(Map::new())
 }
 
 /// Takes a member that must be there.
-fn required(data: &mut Value, name: &str) -> Result<String, Problem> {
+pub(super) fn required(data: &mut Value, name: &str) -> Result<String, Problem> {
     take(data, name)?.ok_or_else(|| Problem::field(name, "is required"))
 }
 
 /// Takes a member that must be a text.
-fn take(data: &mut Value, name: &str) -> Result<Option<String>, Problem> {
+pub(super) fn take(data: &mut Value, name: &str) -> Result<Option<String>, Problem> {
     match data.as_object_mut().and_then(|data| data.remove(name)) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Problem::field(name, "must be a text")),
+    }
+}
+
+/// Takes the version that the caller insists on.
+pub(super) fn take_version(data: &mut Value) -> Result<Option<i64>, Problem> {
+    match data.as_object_mut().and_then(|data| data.remove("if_match")) {
+        None | Some(Value::Null) => Ok(None),
+        Some(version) => match version.as_i64() {
+            Some(version) => Ok(Some(version)),
+            None => Err(Problem::field("if_match", "is not a version")),
+        },
     }
 }

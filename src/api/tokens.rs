@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::{parse, required_text, word};
-use super::{Api, Problem, ProblemCode, only};
+use super::body::{moment, parse, required_text, word};
+use super::{Answer, Api, Asked, Problem, ProblemCode, only};
 use crate::auth::{Grant, Info, Principal, SubscriptionGrant, TokenError};
-use crate::domain::{OrderId, Role};
+use crate::domain::{CredentialId, OrderId, Role};
 use crate::hub::Topic;
 use crate::view::stamp;
 
@@ -28,18 +28,34 @@ struct TokenBody {
     ttl_s: Option<u64>,
 }
 
-/// A token and when it ends, as answered.
-pub type IssuedToken = Value;
+/// What a token says, as it is kept with the answer instead of it.
+#[derive(Debug, Deserialize)]
+struct Granted {
+    id: String,
+    kind: String,
+    subject: String,
+    expires_at: String,
+    issued_at: String,
+    orders: Vec<String>,
+    info: Option<Value>,
+    channel: Option<String>,
+}
 
 impl Api {
     /// Issues a token for a store, courier, customer or dispatcher of the caller's tenant: a
     /// connection token, or with `channel` a subscription token for a customer.
-    pub async fn issue_token(
-        &self,
-        principal: &Principal,
-        body: Value,
-    ) -> Result<IssuedToken, Problem> {
+    pub async fn issue_token(&self, asked: &Asked, body: Value) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
+        let request = ("token.create", "", &body.clone());
+        let answer = self.once(asked, request, async |_database| {
+            Ok(Answer::made((self.grant(principal, body).await?, true)))
+        });
+        self.signed(principal, answer.await?)
+    }
+
+    /// What a token is to say, as a body without it.
+    async fn grant(&self, principal: &Principal, body: Value) -> Result<Value, Problem> {
         let body: TokenBody = parse(body)?;
         let role: Role = word("kind", &body.kind)?;
         let subject = required_text("subject", body.subject, 128)?;
@@ -57,12 +73,12 @@ impl Api {
             None => self.customer_orders(principal, role, &body.orders).await?,
             Some(_) => vec![],
         };
-        let info = body.info.filter(|info| !info.is_null()).map(|info| {
+        let info = body.info.as_ref().filter(|info| !info.is_null()).map(|info| {
             let most = Info::MAX_BYTES;
             let too_long = || Problem::field("info", format!("is longer than {most} bytes"));
-            Info::new(&info).ok_or_else(too_long)
+            Info::new(info).ok_or_else(too_long)
         });
-        let info = info.transpose()?;
+        info.transpose()?;
         match role {
             Role::Ops | Role::Customer => {}
             Role::Store => {
@@ -87,39 +103,52 @@ impl Api {
         }
         let now = self.now();
         let expires_at = now + Duration::from_secs(ttl);
-        let tenant = principal.tenant;
-        // Verified as well: what we would not accept ourselves is not handed out.
-        let issued = match &channel {
-            None => {
-                let subject = subject.clone();
-                let grant = Grant { tenant, role, subject, orders, info, expires_at };
-                self.keys.issue(&grant, now).and_then(|token| {
-                    let credential = self.keys.verify(&token, now)?.credential;
-                    Ok((token, credential))
-                })
-            }
-            Some(channel) => {
-                let (subject, channel) = (subject.clone(), channel.clone());
-                let grant = SubscriptionGrant { tenant, subject, channel, info, expires_at };
-                self.keys.issue_subscription(&grant, now).and_then(|token| {
-                    let credential = self.keys.verify_subscription(&token, now)?.credential;
-                    Ok((token, credential))
-                })
-            }
-        };
-        let (token, credential) = issued.map_err(|_: TokenError| {
-            Problem::new(ProblemCode::Internal, "the token could not be signed")
-        })?;
-        let mut answer = json!({
-            "id": credential.to_string(),
-            "token": token,
+        let mut grant = json!({
+            "id": CredentialId::new().to_string(),
             "kind": body.kind,
             "subject": subject,
             "expires_at": stamp(expires_at),
+            "issued_at": stamp(now),
+            "orders": orders.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "info": body.info,
         });
-        if let (Some(channel), Some(answer)) = (channel, answer.as_object_mut()) {
-            answer.insert("channel".to_owned(), channel.into());
+        if let (Some(channel), Some(grant)) = (channel, grant.as_object_mut()) {
+            grant.insert("channel".to_owned(), channel.into());
         }
+        Ok(grant)
+    }
+
+    /// Signs what was granted, which says all that the token does: signed again it is the same.
+    fn signed(&self, principal: &Principal, mut answer: Answer) -> Result<Answer, Problem> {
+        let broken = || Problem::new(ProblemCode::Internal, "the token could not be signed");
+        let body = answer.body.clone().unwrap_or_default();
+        let Granted { id, kind, subject, expires_at, issued_at, orders, info, channel } =
+            serde_json::from_value(body).map_err(|_| broken())?;
+        let (tenant, info) = (principal.tenant, info.as_ref().and_then(Info::new));
+        let id: CredentialId = id.parse().map_err(|_| broken())?;
+        let (issued_at, expires_at) =
+            (moment("issued_at", &issued_at)?, moment("expires_at", &expires_at)?);
+        // Verified as well: what we would not accept ourselves is not handed out.
+        let token = match channel {
+            None => {
+                let orders = orders.iter().map(|order| order.parse()).collect::<Result<_, _>>();
+                let (role, orders) = (word("kind", &kind)?, orders.map_err(|_| broken())?);
+                let grant = Grant { tenant, role, subject, orders, info, expires_at };
+                let token = self.keys.issue_as(id, &grant, issued_at);
+                token.and_then(|token| self.keys.verify(&token, issued_at).map(|_| token))
+            }
+            Some(channel) => {
+                let grant = SubscriptionGrant { tenant, subject, channel, info, expires_at };
+                let token = self.keys.issue_subscription_as(id, &grant, issued_at);
+                token.and_then(|token| {
+                    self.keys.verify_subscription(&token, issued_at).map(|_| token)
+                })
+            }
+        };
+        for member in ["issued_at", "orders", "info"] {
+            answer.take(member);
+        }
+        answer.put("token", token.map_err(|_: TokenError| broken())?.into());
         Ok(answer)
     }
 

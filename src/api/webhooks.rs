@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::body::parse;
 use super::orders::number;
-use super::{Api, Problem, ProblemCode, only};
+use super::{Answer, Api, Asked, Problem, ProblemCode, only};
 use crate::auth::{self, Principal};
 use crate::domain::{EventId, Role, WebhookId};
 use crate::store::{Attempt, Delivered, Scope, Webhook, WebhookPatch};
@@ -112,13 +114,18 @@ fn view(webhook: &Webhook) -> Value {
     })
 }
 
-fn with_secret(webhook: &Webhook) -> Value {
-    let mut body = view(webhook);
-    if let Some(members) = body.as_object_mut() {
-        let secret = Secret::from_bytes(&webhook.secret).text();
-        members.insert("secret".to_owned(), secret.into());
-    }
-    body
+/// What is kept with an answer in place of its secret: enough to know it again.
+const SECRET_HASH: &str = "secret_sha256";
+
+fn hash(secret: &Secret) -> Value {
+    STANDARD.encode(auth::hash(&secret.text())).into()
+}
+
+/// An answer that shows `secret`, as it is to be kept.
+fn without(secret: &Secret, webhook: &Webhook, created: bool) -> Answer {
+    let mut answer = Answer::made((view(webhook), created));
+    answer.put(SECRET_HASH, hash(secret));
+    answer
 }
 
 fn attempt(attempt: &Attempt) -> Value {
@@ -133,33 +140,64 @@ fn attempt(attempt: &Attempt) -> Value {
     })
 }
 
-fn id(text: &str) -> Result<WebhookId, Problem> {
+fn id_of(text: &str) -> Result<WebhookId, Problem> {
     text.parse().map_err(|_| Problem::not_found())
 }
 
 impl Api {
     /// Makes a webhook; its secret is shown here and when it is rotated, and never else.
-    pub async fn create_webhook(
-        &self,
-        principal: &Principal,
-        body: Value,
-    ) -> Result<Value, Problem> {
+    pub async fn create_webhook(&self, asked: &Asked, body: Value) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
+        let given = body.clone();
         let body: WebhookBody = parse(body)?;
-        self.check_url(&body.url).await?;
         let types = types(body.types)?;
         let most = self.config.webhooks.per_tenant_max;
         let whose = (principal.tenant, WebhookId::new());
         let secret = Secret::draw();
-        let made = self
-            .database
-            .insert_webhook(whose, &body.url, types.as_deref(), secret.bytes(), most)
-            .await?;
-        let too_many = || {
-            let detail = format!("there are {most} webhooks already; delete one first");
-            Problem::new(ProblemCode::Validation, detail)
-        };
-        Ok(with_secret(&made.ok_or_else(too_many)?))
+        let answer = self.once(asked, ("webhook.create", "", &given), async |database| {
+            self.check_url(&body.url).await?;
+            let made = database
+                .insert_webhook(whose, &body.url, types.as_deref(), secret.bytes(), most)
+                .await?;
+            let too_many = || {
+                let detail = format!("there are {most} webhooks already; delete one first");
+                Problem::new(ProblemCode::Validation, detail)
+            };
+            Ok(without(&secret, &made.ok_or_else(too_many)?, true))
+        });
+        self.with_secret(principal, answer.await?, &secret).await
+    }
+
+    /// The answer with the secret that it showed the first time: `drawn`, if it is the first time;
+    /// else the webhook is asked, which may have had others since and know it no more.
+    async fn with_secret(
+        &self,
+        principal: &Principal,
+        mut answer: Answer,
+        drawn: &Secret,
+    ) -> Result<Answer, Problem> {
+        let shown = answer.take(SECRET_HASH);
+        let mut secret = Some(drawn.clone());
+        if answer.replayed {
+            let body = answer.body.as_ref();
+            let id = body.and_then(|body| body.get("id")).and_then(Value::as_str);
+            let webhook = match id.map(id_of).transpose()? {
+                Some(id) => self.database.find_webhook(principal.tenant, id).await?,
+                None => None,
+            };
+            let known = webhook.into_iter().flat_map(|webhook| {
+                let now = auth::now();
+                let prior = webhook.prior.filter(|(_secret, until)| *until > now);
+                std::iter::once(webhook.secret).chain(prior.map(|(secret, _until)| secret))
+            });
+            let mut known = known.map(|bytes| Secret::from_bytes(&bytes));
+            secret = known.find(|secret| shown.as_ref() == Some(&hash(secret)));
+        }
+        if let Some(secret) = secret {
+            answer.put("secret", secret.text().into());
+        }
+        Ok(answer)
     }
 
     /// Refuses a URL that nothing may be posted to. One whose name cannot be looked up now may be
@@ -220,7 +258,7 @@ impl Api {
 
     async fn webhook(&self, principal: &Principal, webhook: &str) -> Result<Webhook, Problem> {
         only(principal, &[Role::Platform])?;
-        let found = self.database.find_webhook(principal.tenant, id(webhook)?).await?;
+        let found = self.database.find_webhook(principal.tenant, id_of(webhook)?).await?;
         found.ok_or_else(Problem::not_found)
     }
 
@@ -228,70 +266,87 @@ impl Api {
     /// it stopped.
     pub async fn patch_webhook(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         webhook: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
-        let known = self.webhook(principal, webhook).await?;
-        let body: WebhookPatchBody = parse(body)?;
-        if let Some(url) = &body.url {
-            self.check_url(url).await?;
-        }
-        let enabled = body.state.map(|state| matches!(state, State::Enabled));
-        if enabled == Some(true) {
-            self.check_position(principal, known.cursor).await?;
-        }
-        let types = body.types.map(|choice| match choice {
-            Choice::All => Ok(None),
-            Choice::These(chosen) => types(Some(chosen)),
-        });
-        let patch = WebhookPatch { url: body.url, types: types.transpose()?, enabled };
-        let changed = self.database.update_webhook(principal.tenant, known.id, &patch).await?;
-        Ok(view(&changed.ok_or_else(Problem::not_found)?))
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
+        let request = ("webhook.update", webhook, &body.clone());
+        self.once(asked, request, async |database| {
+            let known = self.webhook(principal, webhook).await?;
+            let body: WebhookPatchBody = parse(body)?;
+            if let Some(url) = &body.url {
+                self.check_url(url).await?;
+            }
+            let enabled = body.state.map(|state| matches!(state, State::Enabled));
+            if enabled == Some(true) {
+                self.check_position(principal, known.cursor).await?;
+            }
+            let types = body.types.map(|choice| match choice {
+                Choice::All => Ok(None),
+                Choice::These(chosen) => types(Some(chosen)),
+            });
+            let patch = WebhookPatch { url: body.url, types: types.transpose()?, enabled };
+            let changed = database.update_webhook(principal.tenant, known.id, &patch).await?;
+            Ok(Answer::of(view(&changed.ok_or_else(Problem::not_found)?)))
+        })
+        .await
     }
 
     /// Forgets a webhook; also again.
-    pub async fn delete_webhook(
-        &self,
-        principal: &Principal,
-        webhook: &str,
-    ) -> Result<(), Problem> {
+    pub async fn delete_webhook(&self, asked: &Asked, webhook: &str) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
         only(principal, &[Role::Platform])?;
-        Ok(self.database.delete_webhook(principal.tenant, id(webhook)?).await?)
+        let id = id_of(webhook)?;
+        self.once(asked, ("webhook.delete", webhook, &Value::Null), async |database| {
+            database.delete_webhook(principal.tenant, id).await?;
+            Ok(Answer::nothing())
+        })
+        .await
     }
 
     /// Gives a webhook a new secret, which is shown; the old one signs as well for `keep_s`.
     pub async fn rotate_webhook(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         webhook: &str,
         body: Value,
-    ) -> Result<Value, Problem> {
-        let known = self.webhook(principal, webhook).await?;
-        let body: RotateBody = parse(body)?;
-        let most = self.config.webhooks.prior_secret_max_s.secs();
-        let keep_s = body.keep_s.unwrap_or(KEEP_S.min(most));
-        if keep_s > most {
-            return Err(Problem::field("keep_s", format!("must be 0 to {most}")));
-        }
-        let (secret, keep) = (Secret::draw(), Duration::from_secs(keep_s));
-        let rotated =
-            self.database.rotate_webhook(principal.tenant, known.id, secret.bytes(), keep).await?;
-        Ok(with_secret(&rotated.ok_or_else(Problem::not_found)?))
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
+        let request = ("webhook.rotate", webhook, &body.clone());
+        let secret = Secret::draw();
+        let answer = self.once(asked, request, async |database| {
+            let known = self.webhook(principal, webhook).await?;
+            let body: RotateBody = parse(body)?;
+            let most = self.config.webhooks.prior_secret_max_s.secs();
+            let keep_s = body.keep_s.unwrap_or(KEEP_S.min(most));
+            if keep_s > most {
+                return Err(Problem::field("keep_s", format!("must be 0 to {most}")));
+            }
+            let (tenant, keep) = (principal.tenant, Duration::from_secs(keep_s));
+            let rotated = database.rotate_webhook(tenant, known.id, secret.bytes(), keep).await?;
+            Ok(without(&secret, &rotated.ok_or_else(Problem::not_found)?, false))
+        });
+        self.with_secret(principal, answer.await?, &secret).await
     }
 
     /// Has a webhook go on after another position of the log: back, to get events again, or
     /// forth, to do without some.
     pub async fn replay_webhook(
         &self,
-        principal: &Principal,
+        asked: &Asked,
         webhook: &str,
         after: u64,
-    ) -> Result<Value, Problem> {
-        let known = self.webhook(principal, webhook).await?;
-        self.check_position(principal, after).await?;
-        let moved = self.database.replay_webhook(principal.tenant, known.id, after).await?;
-        Ok(view(&moved.ok_or_else(Problem::not_found)?))
+    ) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
+        let request = ("webhook.replay", webhook, &json!({"after": after}));
+        self.once(asked, request, async |database| {
+            let known = self.webhook(principal, webhook).await?;
+            self.check_position(principal, after).await?;
+            let moved = database.replay_webhook(principal.tenant, known.id, after).await?;
+            Ok(Answer::of(view(&moved.ok_or_else(Problem::not_found)?)))
+        })
+        .await
     }
 
     /// Refuses a position after which the log does not hold everything.
@@ -330,13 +385,23 @@ impl Api {
 
     /// Posts one event of no meaning to a webhook, disabled or not, and says what came of it. It
     /// is none of the log: nobody else hears of it, and it is not tried again.
-    pub async fn ping_webhook(
-        &self,
-        principal: &Principal,
-        webhook: &str,
-    ) -> Result<Value, Problem> {
+    pub async fn ping_webhook(&self, asked: &Asked, webhook: &str) -> Result<Answer, Problem> {
+        let principal = &asked.principal;
+        let claim = asked.claim(("webhook.test", webhook, &Value::Null))?;
+        if let Some(claim) = &claim
+            && let Some(answer) = self.recall(claim).await?
+        {
+            return Ok(answer);
+        }
         let known = self.webhook(principal, webhook).await?;
         let _place = self.pings.try_acquire().map_err(|_full| Problem::overloaded())?;
+        // Longer than it can take to post and to note it.
+        let settings = (&self.config.webhooks, &self.config.database);
+        let lease = settings.0.timeout_ms.get() + settings.1.statement_timeout_ms.get() * 2;
+        self.once_elsewhere(claim, lease, async || self.ping(principal, &known).await).await
+    }
+
+    async fn ping(&self, principal: &Principal, known: &Webhook) -> Result<Answer, Problem> {
         let event = EventId::new();
         let (id, now) = (event.to_string(), self.now());
         let body = json!({
@@ -349,17 +414,17 @@ impl Api {
             "data": {"webhook": known.id.to_string()},
         });
         let body = body.to_string();
-        let sent = self.poster.line().post(&known, Letter { id: &id, body: &body }).await;
+        let sent = self.poster.line().post(known, Letter { id: &id, body: &body }).await;
         let outcome = sent.outcome.word();
         let ping = Delivered { event, status: sent.status, duration: sent.duration };
         let kept = self.config.webhooks.attempts_max;
         self.database.note_webhook_ping((principal.tenant, known.id), ping, outcome, kept).await?;
         let duration_ms = u64::try_from(sent.duration.as_millis()).unwrap_or(u64::MAX);
-        Ok(json!({
+        Ok(Answer::of(json!({
             "event": id,
             "outcome": outcome,
             "status": sent.status,
             "duration_ms": duration_ms,
-        }))
+        })))
     }
 }

@@ -189,7 +189,7 @@ pub(super) struct OwnClaims<'a> {
 }
 
 impl<'a> OwnClaims<'a> {
-    pub(super) fn of_connection(grant: &'a Grant, now: Timestamp) -> Self {
+    pub(super) fn of_connection(id: CredentialId, grant: &'a Grant, now: Timestamp) -> Self {
         Self {
             sub: &grant.subject,
             tenant: grant.tenant.to_string(),
@@ -199,11 +199,15 @@ impl<'a> OwnClaims<'a> {
             info: value(grant.info.as_ref()),
             iat: now.as_second(),
             exp: grant.expires_at.as_second(),
-            jti: CredentialId::new().to_string(),
+            jti: id.to_string(),
         }
     }
 
-    pub(super) fn of_subscription(grant: &'a SubscriptionGrant, now: Timestamp) -> Self {
+    pub(super) fn of_subscription(
+        id: CredentialId,
+        grant: &'a SubscriptionGrant,
+        now: Timestamp,
+    ) -> Self {
         Self {
             sub: &grant.subject,
             tenant: grant.tenant.to_string(),
@@ -213,7 +217,7 @@ impl<'a> OwnClaims<'a> {
             info: value(grant.info.as_ref()),
             iat: now.as_second(),
             exp: grant.expires_at.as_second(),
-            jti: CredentialId::new().to_string(),
+            jti: id.to_string(),
         }
     }
 }

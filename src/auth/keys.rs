@@ -19,6 +19,7 @@ use super::grant::{Grant, SubscriptionGrant};
 use super::jwks::PublicKeys;
 use super::{Permit, Principal, hash};
 use crate::config;
+use crate::domain::CredentialId;
 
 /// Why a token does not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +139,17 @@ impl Keys {
 
     /// A signed connection token. Fails only when the JSON of the claims cannot be made.
     pub fn issue(&self, grant: &Grant, now: Timestamp) -> Result<String, TokenError> {
-        self.sign(&OwnClaims::of_connection(grant, now))
+        self.issue_as(CredentialId::new(), grant, now)
+    }
+
+    /// The same by a given identifier: with the same grant, time and secret it is the same token.
+    pub fn issue_as(
+        &self,
+        id: CredentialId,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<String, TokenError> {
+        self.sign(&OwnClaims::of_connection(id, grant, now))
     }
 
     /// A signed subscription token. Fails only when the JSON of the claims cannot be made.
@@ -147,7 +158,17 @@ impl Keys {
         grant: &SubscriptionGrant,
         now: Timestamp,
     ) -> Result<String, TokenError> {
-        self.sign(&OwnClaims::of_subscription(grant, now))
+        self.issue_subscription_as(CredentialId::new(), grant, now)
+    }
+
+    /// The same by a given identifier: with the same grant, time and secret it is the same token.
+    pub fn issue_subscription_as(
+        &self,
+        id: CredentialId,
+        grant: &SubscriptionGrant,
+        now: Timestamp,
+    ) -> Result<String, TokenError> {
+        self.sign(&OwnClaims::of_subscription(id, grant, now))
     }
 
     fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {

@@ -23,6 +23,7 @@ pub(super) const fn code(code: ProblemCode) -> ErrorCode {
         ProblemCode::OfferClosed => problem::OFFER_CLOSED,
         ProblemCode::ExternalIdConflict => problem::EXTERNAL_ID_CONFLICT,
         ProblemCode::IdempotencyKeyReused => problem::IDEMPOTENCY_KEY_REUSED,
+        ProblemCode::IdempotencyKeyInUse => problem::IDEMPOTENCY_KEY_IN_USE,
         ProblemCode::HasOpenOrders => problem::HAS_OPEN_ORDERS,
         ProblemCode::LinkEnded => problem::LINK_ENDED,
         ProblemCode::CursorTooOld => problem::CURSOR_TOO_OLD,

@@ -4,7 +4,8 @@ use actix_web::http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch};
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::extract::Caller;
+use super::answer::respond;
+use super::extract::{Asking, Caller};
 use super::problem::HttpProblem;
 use crate::api::{Api, read_body};
 
@@ -29,9 +30,8 @@ pub(super) fn configure(services: &mut ServiceConfig) {
         );
 }
 
-async fn create(api: web::Data<Api>, caller: Caller, path: Path<String>, body: Bytes) -> Answer {
-    let link = api.create_link(&caller.0, &path, read_body(&body)?).await?;
-    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(link))
+async fn create(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Bytes) -> Answer {
+    Ok(respond(&api.create_link(&asking.0, &path, read_body(&body)?).await?))
 }
 
 async fn list(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
@@ -39,19 +39,13 @@ async fn list(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(links))
 }
 
-async fn revoke_all(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    api.revoke_links(&caller.0, &path, None).await?;
-    Ok(revoked())
+async fn revoke_all(api: web::Data<Api>, asking: Asking, path: Path<String>) -> Answer {
+    Ok(respond(&api.revoke_links(&asking.0, &path, None).await?))
 }
 
-async fn revoke_one(api: web::Data<Api>, caller: Caller, path: Path<(String, String)>) -> Answer {
+async fn revoke_one(api: web::Data<Api>, asking: Asking, path: Path<(String, String)>) -> Answer {
     let (order, link) = path.into_inner();
-    api.revoke_links(&caller.0, &order, Some(&link)).await?;
-    Ok(revoked())
-}
-
-fn revoked() -> HttpResponse {
-    HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish()
+    Ok(respond(&api.revoke_links(&asking.0, &order, Some(&link)).await?))
 }
 
 /// The order, unless the caller has it as it is.

@@ -3,6 +3,8 @@
 //! Absent on purpose: no handler knows SQL or a rule about orders. HTTP statuses of problems
 //! live in one table, in `problem`.
 
+mod answer;
+mod bulk;
 mod events;
 mod extract;
 mod health;
@@ -28,6 +30,7 @@ pub fn configure(services: &mut ServiceConfig) {
                 .route(web::post().to(orders::create))
                 .route(web::get().to(orders::list)),
         )
+        .configure(bulk::configure)
         .service(
             web::resource("/v1/orders/{order}")
                 .route(web::get().to(orders::get))

@@ -5,6 +5,7 @@ use actix_web::http::header;
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use serde_json::Value;
 
+use super::answer::respond;
 use super::extract::{Asking, Caller};
 use super::orders;
 use super::problem::HttpProblem;
@@ -12,7 +13,7 @@ use crate::api::{Api, read_body};
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
-fn respond(body: &Value) -> HttpResponse {
+fn show(body: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
@@ -40,11 +41,11 @@ async fn stop(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Byt
 }
 
 async fn of_order(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.list_order_offers(&caller.0, &path).await?))
+    Ok(show(&api.list_order_offers(&caller.0, &path).await?))
 }
 
 async fn of_driver(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.list_driver_offers(&caller.0, &path).await?))
+    Ok(show(&api.list_driver_offers(&caller.0, &path).await?))
 }
 
 async fn answer(
@@ -61,6 +62,6 @@ async fn route(api: web::Data<Api>, asking: Asking, path: Path<String>, body: By
     Ok(respond(&api.set_route(&asking.0, &path, read_body(&body)?).await?))
 }
 
-async fn locations(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    Ok(respond(&api.note_locations(&caller.0, read_body(&body)?).await?))
+async fn locations(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    Ok(respond(&api.note_locations(&asking.0, read_body(&body)?).await?))
 }

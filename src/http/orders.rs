@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::web::{self, Bytes, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::answer::REPLAYED;
 use super::extract::{Asking, Caller, pairs};
 use super::problem::HttpProblem;
 use crate::api::{Api, OrderAnswer, Problem, read_body};
@@ -14,6 +15,9 @@ pub(super) fn respond(answer: &OrderAnswer) -> HttpResponse {
     let mut response = if answer.created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, format!("\"{}\"", answer.version)));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if answer.replayed {
+        response.insert_header((REPLAYED, "true"));
+    }
     if answer.created
         && let Some(id) = answer.body.get("id").and_then(serde_json::Value::as_str)
     {

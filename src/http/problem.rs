@@ -33,6 +33,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::OfferClosed
         | ProblemCode::ExternalIdConflict
         | ProblemCode::IdempotencyKeyReused
+        | ProblemCode::IdempotencyKeyInUse
         | ProblemCode::HasOpenOrders => StatusCode::CONFLICT,
         ProblemCode::LinkEnded | ProblemCode::CursorTooOld => StatusCode::GONE,
         ProblemCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -71,8 +72,8 @@ impl ResponseError for HttpProblem {
     }
 }
 
-/// The answer to a problem.
-pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
+/// The members of a problem.
+pub(super) fn body(problem: &Problem) -> Value {
     let status = status(problem.code);
     let mut body = problem.body();
     if let Some(members) = body.as_object_mut() {
@@ -81,9 +82,16 @@ pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
         members.insert("title".to_owned(), status.canonical_reason().unwrap_or_default().into());
         // An order's status takes the place of the number that the status line says anyway.
         members.insert("status".to_owned(), order_status.unwrap_or(json!(status.as_u16())));
-        if let Some(id) = request_id {
-            members.insert("request_id".to_owned(), Value::from(id));
-        }
+    }
+    body
+}
+
+/// The answer to a problem.
+pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
+    let status = status(problem.code);
+    let mut body = body(problem);
+    if let (Some(members), Some(id)) = (body.as_object_mut(), request_id) {
+        members.insert("request_id".to_owned(), Value::from(id));
     }
     let mut response = HttpResponse::build(status);
     response.content_type("application/problem+json");

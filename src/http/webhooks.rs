@@ -5,7 +5,8 @@ use actix_web::web::{self, Bytes, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::extract::{Caller, pairs};
+use super::answer::{respond, respond_at};
+use super::extract::{Asking, Caller, pairs};
 use super::problem::HttpProblem;
 use crate::api::{Api, read_body, replay_after};
 
@@ -29,34 +30,31 @@ pub(super) fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/webhooks/{webhook}/test").route(web::post().to(ping)));
 }
 
-fn respond(body: &Value) -> HttpResponse {
+fn show(body: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }
 
-async fn create(api: web::Data<Api>, caller: Caller, body: Bytes) -> Answer {
-    let webhook = api.create_webhook(&caller.0, read_body(&body)?).await?;
-    let mut response = HttpResponse::Created();
-    if let Some(id) = webhook.get("id").and_then(Value::as_str) {
-        response.insert_header((header::LOCATION, format!("/v1/webhooks/{id}")));
-    }
-    Ok(response.insert_header((header::CACHE_CONTROL, "no-store")).json(webhook))
+async fn create(api: web::Data<Api>, asking: Asking, body: Bytes) -> Answer {
+    let webhook = api.create_webhook(&asking.0, read_body(&body)?).await?;
+    let id = webhook.body.as_ref().and_then(|body| body.get("id")).and_then(Value::as_str);
+    let location = id.map(|id| format!("/v1/webhooks/{id}"));
+    Ok(respond_at(&webhook, location))
 }
 
 async fn list(api: web::Data<Api>, caller: Caller, request: HttpRequest) -> Answer {
-    Ok(respond(&api.list_webhooks(&caller.0, &pairs(&request)?).await?))
+    Ok(show(&api.list_webhooks(&caller.0, &pairs(&request)?).await?))
 }
 
 async fn get(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.get_webhook(&caller.0, &path).await?))
+    Ok(show(&api.get_webhook(&caller.0, &path).await?))
 }
 
-async fn patch(api: web::Data<Api>, caller: Caller, path: Path<String>, body: Bytes) -> Answer {
-    Ok(respond(&api.patch_webhook(&caller.0, &path, read_body(&body)?).await?))
+async fn patch(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Bytes) -> Answer {
+    Ok(respond(&api.patch_webhook(&asking.0, &path, read_body(&body)?).await?))
 }
 
-async fn delete(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    api.delete_webhook(&caller.0, &path).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+async fn delete(api: web::Data<Api>, asking: Asking, path: Path<String>) -> Answer {
+    Ok(respond(&api.delete_webhook(&asking.0, &path).await?))
 }
 
 async fn attempts(
@@ -65,23 +63,23 @@ async fn attempts(
     path: Path<String>,
     request: HttpRequest,
 ) -> Answer {
-    Ok(respond(&api.list_webhook_attempts(&caller.0, &path, &pairs(&request)?).await?))
+    Ok(show(&api.list_webhook_attempts(&caller.0, &path, &pairs(&request)?).await?))
 }
 
-async fn rotate(api: web::Data<Api>, caller: Caller, path: Path<String>, body: Bytes) -> Answer {
-    Ok(respond(&api.rotate_webhook(&caller.0, &path, read_body(&body)?).await?))
+async fn rotate(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Bytes) -> Answer {
+    Ok(respond(&api.rotate_webhook(&asking.0, &path, read_body(&body)?).await?))
 }
 
 async fn replay(
     api: web::Data<Api>,
-    caller: Caller,
+    asking: Asking,
     path: Path<String>,
     request: HttpRequest,
 ) -> Answer {
     let after = replay_after(&pairs(&request)?)?;
-    Ok(respond(&api.replay_webhook(&caller.0, &path, after).await?))
+    Ok(respond(&api.replay_webhook(&asking.0, &path, after).await?))
 }
 
-async fn ping(api: web::Data<Api>, caller: Caller, path: Path<String>) -> Answer {
-    Ok(respond(&api.ping_webhook(&caller.0, &path).await?))
+async fn ping(api: web::Data<Api>, asking: Asking, path: Path<String>) -> Answer {
+    Ok(respond(&api.ping_webhook(&asking.0, &path).await?))
 }

@@ -114,6 +114,8 @@ pub mod problem {
         OFFER_CLOSED = lasting(1416, "offer_closed");
         /// A store or courier with open orders cannot be deleted.
         HAS_OPEN_ORDERS = lasting(1417, "has_open_orders");
+        /// A request with this idempotency key is being carried out.
+        IDEMPOTENCY_KEY_IN_USE = temporary(1418, "idempotency_key_in_use");
         /// The hand-over needs a proof that is missing.
         PROOF_REQUIRED = lasting(1422, "proof_required");
         /// The PIN is wrong.
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_by_itself_is_temporary() {
         let codes = ErrorCode::ALL.iter().chain(problem::ALL).filter(|e| e.temporary);
-        assert!(codes.map(|e| e.code).eq([100, 111, 113, 429, 500, 503]));
+        assert!(codes.map(|e| e.code).eq([100, 111, 113, 429, 500, 503, 1418]));
     }
 
     #[test]

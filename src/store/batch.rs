@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::change::{Change, Outcome, Target};
 use super::commit::write_and_commit;
 use super::judge::{Room, Writes, key_scope};
+use super::kept::{Before, What};
 use super::offers::offer_of;
 use super::pipeline::Step;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
@@ -278,13 +279,15 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         room.revoked.insert((tenant, CredentialId::from_uuid(row.try_get("id")?)));
     }
     for row in key_rows? {
+        let tenant = TenantId::from_uuid(row.try_get("tenant_id")?);
+        let key = (tenant, row.try_get("scope")?, row.try_get("key")?);
         let record: Option<OrderRecord> = row.try_get("record")?;
-        if let Some(record) = record {
-            let tenant = TenantId::from_uuid(row.try_get("tenant_id")?);
-            let key = (tenant, row.try_get("scope")?, row.try_get("key")?);
-            let order = Order::try_from(record).map_err(Error::from)?;
-            room.keys.insert(key, (row.try_get("request_hash")?, order));
-        }
+        let what = match record {
+            Some(record) => What::Order(Box::new(record.try_into().map_err(Error::from)?)),
+            None => What::Other(row.try_get("answer")?),
+        };
+        let (request_hash, created) = (row.try_get("request_hash")?, row.try_get("created")?);
+        room.keys.insert(key, Before { request_hash, created, what });
     }
     room.complete(client, &tenants).await?;
     let (xid, after) = (transaction.try_get("xid")?, transaction.try_get("last")?);
@@ -342,9 +345,13 @@ impl Room {
     /// Reads the parties of orders that were found by external id or key: seldom needed, and
     /// only to answer with the whole order.
     async fn complete(&mut self, client: &Object, tenants: &[Uuid]) -> Result<(), BatchError> {
-        let found = || {
-            self.placed.values().map(|(order, _)| order).chain(self.keys.values().map(|(_, o)| o))
+        let kept = || {
+            self.keys.values().filter_map(|before| match &before.what {
+                What::Order(order) => Some(&**order),
+                What::Other(_) => None,
+            })
         };
+        let found = || self.placed.values().map(|(order, _)| order).chain(kept());
         let stores: Vec<Uuid> = found()
             .filter(|order| !self.stores.contains_key(&order.store))
             .map(|order| order.store.uuid())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::once::Kept;
 use crate::domain::{
     Actor, BatchId, Candidate, Command, CredentialId, Draft, Driver, DriverId, Duty, OrderId,
     Place, Refusal, Store, StoreId, TenantId,
@@ -126,6 +127,16 @@ pub enum Outcome {
     Changed(Box<Sheet>),
     /// It had taken effect before; nothing was written.
     Repeated(Box<Sheet>),
+    /// It came with a key that was answered before: the order as it was answered then, and whether
+    /// it had just been made.
+    Replayed {
+        /// The order as it was then, of its store and courier as they are now.
+        sheet: Box<Sheet>,
+        /// Whether it had just been made.
+        created: bool,
+    },
+    /// The same, of what is no order.
+    Answered(Kept),
     /// It is not carried out; nothing was written. The order as it stands, if it was found.
     Refused(Refusal, Option<Box<Sheet>>),
     /// The orders of a courier's tour after the change, the first stop first.

@@ -68,13 +68,15 @@ pub(super) async fn write_and_commit(
         writes.duties.iter().map(|(id, duty)| (id.uuid(), duty.word())).unzip();
     let (pause_ids, pause_untils): (Vec<Uuid>, Vec<Option<Timestamp>>) =
         writes.pauses.iter().map(|(id, until)| (id.uuid(), *until)).unzip();
-    let mut key_columns = (vec![], vec![], vec![], vec![], vec![]);
-    for (tenant, scope, key, record) in &writes.keys {
+    let mut key_columns = (vec![], vec![], vec![], vec![], vec![], vec![], vec![]);
+    for (tenant, scope, key, answer) in &writes.keys {
         key_columns.0.push(tenant.uuid());
         key_columns.1.push(scope.as_str());
         key_columns.2.push(key.key.as_str());
         key_columns.3.push(key.request_hash.as_slice());
-        key_columns.4.push(record);
+        key_columns.4.push(answer.created);
+        key_columns.5.push(answer.order.as_ref());
+        key_columns.6.push(answer.body.as_ref());
     }
     let mut revoked_columns = (vec![], vec![], vec![]);
     for (tenant, id, keep_until) in &writes.revoked {
@@ -129,6 +131,8 @@ pub(super) async fn write_and_commit(
                 &key_columns.2,
                 &key_columns.3,
                 &key_columns.4,
+                &key_columns.5,
+                &key_columns.6,
                 &now,
             ]
         ),

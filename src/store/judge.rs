@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::change::{Change, IdempotencyKey, LookedUp, Outcome, Target};
+use super::kept::{Answer, Before};
 use super::offers::OfferRecord;
+use super::once::scope;
 use super::record::{EventRecord, OrderRecord};
 use super::timers::Subject;
 use crate::domain::{
@@ -43,7 +45,7 @@ pub(super) struct Room {
     /// Stores to be deleted that have open orders.
     pub(super) busy_stores: HashSet<StoreId>,
     pub(super) revoked: HashSet<(TenantId, CredentialId)>,
-    pub(super) keys: HashMap<(TenantId, String, String), (Vec<u8>, Order)>,
+    pub(super) keys: HashMap<(TenantId, String, String), Before>,
 }
 
 /// What is to be written.
@@ -56,7 +58,7 @@ pub(super) struct Writes {
     pub(super) events: Vec<EventRecord>,
     pub(super) duties: Vec<(DriverId, Duty)>,
     pub(super) pauses: Vec<(StoreId, Option<Timestamp>)>,
-    pub(super) keys: Vec<(TenantId, String, IdempotencyKey, OrderRecord)>,
+    pub(super) keys: Vec<(TenantId, String, IdempotencyKey, Answer)>,
     /// What is revoked, and until when that is kept.
     pub(super) revoked: Vec<(TenantId, CredentialId, Timestamp)>,
     /// When something is next due of these; `None` when nothing is any more.
@@ -81,12 +83,13 @@ impl Writes {
             && self.updated.is_empty()
             && self.events.is_empty()
             && self.timers.is_empty()
+            && self.keys.is_empty()
     }
 }
 
 /// Role and identity: what an Idempotency-Key belongs to.
 pub(super) fn key_scope(change: &Change) -> String {
-    format!("{}:{}", change.by.role.word(), change.by.id)
+    scope(&change.by)
 }
 
 impl Room {
@@ -101,15 +104,15 @@ impl Room {
     }
 
     pub(super) fn judge(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
-        if let Some(key) = &change.idempotency {
-            let place = (change.tenant, key_scope(change), key.key.clone());
-            if let Some((hash, order)) = self.keys.get(&place) {
-                return match self.sheet(order) {
-                    Some(sheet) if *hash == key.request_hash => Outcome::Repeated(sheet),
-                    _ => Outcome::Refused(Refusal::IdempotencyKeyReused, None),
-                };
-            }
+        if let Some(answered) = self.recall(change) {
+            return answered;
         }
+        let outcome = self.judge_target(change, writes);
+        writes.keep(change, &outcome);
+        outcome
+    }
+
+    fn judge_target(&mut self, change: &Change, writes: &mut Writes) -> Outcome {
         match &change.target {
             Target::Place { draft, request_hash } => {
                 self.judge_place(change, draft, request_hash, writes)
@@ -165,9 +168,7 @@ impl Room {
                     writes.add_events(change, &sheet, &settled.events, self.now);
                 }
                 writes.set_timer(&order, self.now);
-                let record = OrderRecord::from(&order);
-                writes.add_key(change, &record);
-                writes.inserted.push(record);
+                writes.inserted.push(OrderRecord::from(&order));
                 writes.request_hashes.push(request_hash.to_vec());
                 self.orders.insert(order.id, order);
                 Outcome::Placed(sheet)
@@ -321,8 +322,7 @@ impl Room {
         if order.status.is_terminal() || order.driver != tour {
             writes.tours.extend(tour);
         }
-        let record = writes.add_update(&order);
-        writes.add_key(change, &record);
+        writes.add_update(&order);
         self.orders.insert(order.id, order);
         Outcome::Changed(sheet)
     }
@@ -462,11 +462,9 @@ impl Writes {
         });
     }
 
-    fn add_update(&mut self, order: &Order) -> OrderRecord {
-        let record = OrderRecord::from(order);
-        self.updated.push(record.clone());
+    fn add_update(&mut self, order: &Order) {
+        self.updated.push(OrderRecord::from(order));
         self.closed.push(order.status.is_terminal());
-        record
     }
 
     /// When the order is looked at next: when something is due of it, and while it has a courier
@@ -508,11 +506,5 @@ impl Writes {
         let record = OfferRecord::of(offer, order.tenant);
         self.offers.retain(|known| !known.is(offer));
         self.offers.push(record);
-    }
-
-    fn add_key(&mut self, change: &Change, record: &OrderRecord) {
-        if let Some(key) = &change.idempotency {
-            self.keys.push((change.tenant, key_scope(change), key.clone(), record.clone()));
-        }
     }
 }

@@ -13,6 +13,7 @@ mod connect;
 mod ending;
 mod flight;
 mod judge;
+mod kept;
 mod links;
 mod listen;
 mod locations;
@@ -20,6 +21,7 @@ mod log;
 mod members;
 mod migrate;
 mod offers;
+mod once;
 mod orders;
 mod parties;
 mod pipeline;
@@ -35,7 +37,7 @@ mod writer;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use deadpool_postgres::{Object, Pool, PoolError, TimeoutType};
+use deadpool_postgres::{ClientWrapper, Pool, PoolError, TimeoutType};
 use tokio::sync::{Notify, mpsc};
 
 pub use change::{Change, IdempotencyKey, LookedUp, Outcome, Target, WriteError};
@@ -47,6 +49,7 @@ pub use log::{Missed, Scope};
 pub use members::{MemberRow, Seen};
 pub use migrate::{SchemaState, migrate, schema_state};
 pub use offers::{Asked, Candidates};
+pub use once::{Claim, Kept, Known};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
 pub use sweep::run_sweep;
@@ -140,6 +143,8 @@ pub struct Database {
     epoch: Arc<RwLock<Arc<str>>>,
     committed: Arc<AtomicU64>,
     alarm: Arc<Alarm>,
+    /// The one connection that this one has apart from all others.
+    hold: Option<Arc<once::Hold>>,
 }
 
 impl std::fmt::Debug for Database {
@@ -182,6 +187,7 @@ impl Database {
             epoch: Arc::new(RwLock::new(Arc::from(""))),
             committed: Arc::default(),
             alarm: Arc::default(),
+            hold: None,
         };
         let patience = settings.statement_timeout_ms.get();
         let listening = Listening::new(database.clone(), patience, rung, told, down);
@@ -216,10 +222,6 @@ impl Database {
         *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(epoch);
     }
 
-    async fn reading(&self) -> Result<Object, Error> {
-        Ok(self.pool.get().await?)
-    }
-
     /// Closes every pool; what is under way ends first.
     pub fn close(&self) {
         self.pool.close();
@@ -244,7 +246,7 @@ use read;
 /// changes, after some requests for rare things, to one plan for any values: it can assume no
 /// filter and no cursor, so it reads a tenant's whole history for every page.
 async fn query_planned(
-    client: &Object,
+    client: &ClientWrapper,
     statement: &tokio_postgres::Statement,
     parameters: &[&(dyn postgres_types::ToSql + Sync)],
 ) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {

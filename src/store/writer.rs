@@ -76,6 +76,28 @@ impl Writer {
         answered.await.unwrap_or(Err(WriteError::Unknown))
     }
 
+    /// Hands changes to the writer together, and waits until all their outcomes are durable: one
+    /// for each, in their order. They ride in its batches; those of one order, courier or key are
+    /// judged one after the other. From the first on that the queue has no place for, none is
+    /// taken.
+    pub async fn submit_all(&self, changes: Vec<Change>) -> Vec<Result<Outcome, WriteError>> {
+        let mut is_full = false;
+        let mut waiting = Vec::with_capacity(changes.len());
+        for change in changes {
+            let (answer, answered) = oneshot::channel();
+            is_full = is_full || self.jobs.try_send(Job { change, answer }).is_err();
+            waiting.push((!is_full).then_some(answered));
+        }
+        let mut outcomes = Vec::with_capacity(waiting.len());
+        for answered in waiting {
+            outcomes.push(match answered {
+                Some(answered) => answered.await.unwrap_or(Err(WriteError::Unknown)),
+                None => Err(WriteError::Overloaded),
+            });
+        }
+        outcomes
+    }
+
     /// How many changes wait for a batch to take them.
     pub fn queued(&self) -> usize {
         self.jobs.max_capacity() - self.jobs.capacity()
@@ -276,7 +298,8 @@ async fn has_committed(database: &Database, trace: &Trace) -> Result<Option<bool
     let status: Option<&str> = row.try_get("status")?;
     match (status, trace.event) {
         (Some("aborted"), _) => Ok(Some(false)),
-        // Nothing but a refusal's count of tries hangs on a batch without events.
+        // Nothing hangs on a batch without events but a refusal's count of tries, and keys whose
+        // answers had no effect.
         (Some("committed"), None) => Ok(Some(true)),
         (Some("committed"), Some(event)) => {
             // A statement of its own: it sees all that had committed when the first one ended.

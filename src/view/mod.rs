@@ -19,7 +19,7 @@ pub use event::LogEvent;
 pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
-pub use party::{driver, store};
+pub use party::{driver, store, tour};
 
 use crate::domain::{Driver, Order, Store, Word};
 use jiff::Timestamp;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{put, put_text, put_time, put_word};
+use super::{Sheet, put, put_text, put_time, put_word};
 use crate::domain::{Driver, Store};
 
 /// A store in full: for itself, dispatchers and the platform.
@@ -50,4 +50,21 @@ pub(super) fn driver_in_order(driver: &Driver) -> Map<String, Value> {
     put_text(&mut view, "phone", driver.phone.as_ref());
     put(&mut view, "vehicle", Value::Object(vehicle));
     view
+}
+
+/// A courier's tour, the first stop first: where each order comes in it, and no more of it.
+pub fn tour(stops: &[Sheet]) -> Value {
+    let mut view = Map::new();
+    let batch = stops.iter().find_map(|stop| stop.order.route.batch);
+    put(&mut view, "batch", batch.map(|batch| batch.to_string()));
+    let stops = stops.iter().map(|Sheet { order, .. }| {
+        let mut stop = Map::new();
+        put(&mut stop, "id", order.id.to_string());
+        put(&mut stop, "version", order.version);
+        put(&mut stop, "stop_seq", order.route.seq);
+        put(&mut stop, "stops_before", order.route.before);
+        Value::Object(stop)
+    });
+    put(&mut view, "orders", stops.collect::<Vec<_>>());
+    Value::Object(view)
 }

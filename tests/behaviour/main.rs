@@ -14,6 +14,7 @@ mod conformance;
 mod support;
 
 mod audiences;
+mod bulk;
 mod channels;
 mod chaos;
 mod concurrent_writes;
@@ -24,6 +25,7 @@ mod following;
 mod frames;
 mod handing_over;
 mod handshake;
+mod keyed;
 mod leaks;
 mod link_pages;
 mod link_sockets;

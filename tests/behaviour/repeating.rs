@@ -152,7 +152,9 @@ async fn a_new_order_with_a_key_is_made_once() {
     let body = city.order_body(json!({}));
     let first = post(&city.platform, "/v1/orders", &key, &body).await.expect(201);
     let before = server.database.contents().await;
-    assert_eq!(post(&city.platform, "/v1/orders", &key, &body).await.expect(200), first);
+    let again = post(&city.platform, "/v1/orders", &key, &body).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (201, Some("true")));
+    assert_eq!(again.body, first);
     let other = city.order_body(json!({}));
     let problem = post(&city.platform, "/v1/orders", &key, &other).await;
     problem.expect_problem(409, "idempotency_key_reused");

@@ -30,6 +30,7 @@ const COMPUTED: &[Computed] = &[
         "one row without a courier when there is none; nobody may know where a courier is",
     ),
     ("find_driver", &[("driver", false)], "a record of a row that is there"),
+    ("find_idempotency_key", &[("claimed_s", true)], "null once there is an answer"),
     ("find_idempotency_keys", &[("record", true)], "null without an outcome"),
     (
         "find_order",
@@ -245,6 +246,7 @@ const LITERALS: &[(&str, &[&str])] = &[
     ("store/batch.rs", &["begin", "rollback"]),
     ("store/listen.rs", &["listen ordercast; listen ordercast_processes", ""]),
     ("store/mod.rs", &["begin read only; set local plan_cache_mode = force_custom_plan", "commit"]),
+    ("store/once.rs", &["begin", "rollback"]),
     (
         "store/migrate.rs",
         &[
