@@ -56,11 +56,7 @@ impl Api {
             return Err(Problem::not_found());
         }
         let candidates = self.database.find_candidates_of(order, named.as_deref()).await?;
-        if named.is_some() && candidates.is_empty() {
-            let detail = "none of these couriers is on duty with room and was not asked before";
-            return Err(Problem::field("drivers", detail));
-        }
-        let ask = Ask { mode, offer_s: body.offer_s, candidates };
+        let ask = Ask { mode, offer_s: body.offer_s, named: named.is_some(), candidates };
         let request = ("search", order.to_string(), fingerprint);
         self.command(asked, order, Command::Search(ask), request, ActionBody::default()).await
     }
