@@ -54,6 +54,7 @@ mod subscription_tokens;
 mod tenants;
 mod timers;
 mod tokens;
+mod two_couriers;
 mod two_processes;
 mod validating;
 mod webhook_outages;
