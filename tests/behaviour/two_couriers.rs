@@ -141,7 +141,7 @@ async fn a_courier_with_room_for_one_who_accepts_two_at_once_gets_one() {
             words.sort_unstable();
             assert_eq!(words, [(200, ""), (409, "driver_at_capacity")]);
             // The other may still be accepted once there is room; until then it waits.
-            let waits = if first.status == 200 { 1 } else { 0 };
+            let waits = usize::from(first.status == 200);
             let pending = mine[0].get("/v1/drivers/me/offers").await.expect(200);
             let pending: Vec<&Value> =
                 pending["offers"].as_array().unwrap().iter().map(|it| &it["offer"]).collect();

@@ -48,7 +48,7 @@ impl Town<'_> {
     pub async fn do_due(&self, app: usize, order: OrderId) {
         let candidates = self.candidates(app, order).await;
         let unseen = self.world.apis[app].database.find_unseen_orders(&[order]).await.unwrap();
-        let unseen = unseen.first().map(|(_order, store)| Some(*store));
+        let unseen = unseen.first().map(|(_order, store)| *store);
         self.elapse(app, order, candidates, unseen).await;
     }
 

@@ -113,6 +113,7 @@ impl Fold {
             return Err(format!("ready by itself, and then {kind}"));
         }
         self.who(event)?;
+        self.when(event)?;
         let was = self.status;
         let row = STATUS.iter().find(|(name, from, _, who, what)| {
             *name == kind
@@ -132,6 +133,23 @@ impl Fold {
         self.note(event);
         self.last = (kind.to_owned(), event.by.role);
         self.close(event, was)
+    }
+
+    /// Whether what happened by itself was due: not a moment too early, by the database's clock.
+    fn when(&self, event: &LogEvent) -> Result<(), String> {
+        let due = match (event.kind.as_str(), event.by.role) {
+            ("order.placed", Role::System) => self.view.get("release_at"),
+            ("order.rejected", Role::System) => self.view.get("accept_by"),
+            ("order.late", _) => event.data.get("since"),
+            _ => return Ok(()),
+        };
+        // Times of one form sort as texts.
+        let (due, now) = (due.and_then(Value::as_str), at(event.recorded_at));
+        if due.is_some() && due <= now.as_str() {
+            Ok(())
+        } else {
+            Err(format!("{} is due at {due:?} and came at {now}", event.kind))
+        }
     }
 
     /// Whether whoever did it is who it should be.

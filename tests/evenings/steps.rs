@@ -45,6 +45,10 @@ pub async fn play(town: &mut Town<'_>) {
     for _ in 0..first {
         place(town).await;
     }
+    // Those next door try to find it while it lives.
+    if let Some(order) = town.orders.first() {
+        *town.world.strange.borrow_mut() = Some((order.clone(), town.city.tenant.clone()));
+    }
     let steps = 50 + town.chance.below(250);
     let mut done = 0;
     while done < steps {
@@ -407,7 +411,7 @@ async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
     }
     match order.status.as_str() {
         "scheduled" => {
-            ideas.extend([("ops", "release"), ("platform", "release"), ("store", "accept")])
+            ideas.extend([("ops", "release"), ("platform", "release"), ("store", "accept")]);
         }
         "placed" => ideas.extend([
             ("store", "accept"),
@@ -426,7 +430,7 @@ async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
             ]);
         }
         "ready" => {
-            ideas.extend([("ops", "unready"), ("store", "collect"), ("customer", "collect")])
+            ideas.extend([("ops", "unready"), ("store", "collect"), ("customer", "collect")]);
         }
         "picked_up" => ideas.extend([
             ("driver", "deliver"),

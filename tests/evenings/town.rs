@@ -197,11 +197,4 @@ impl<'a> Town<'a> {
         });
         seen.collect()
     }
-
-    /// The evening is over; the next ones may try to find one of its orders.
-    pub async fn leave(self) {
-        if let Some(order) = self.orders.first() {
-            *self.world.strange.borrow_mut() = Some((order.clone(), self.city.tenant.clone()));
-        }
-    }
 }
