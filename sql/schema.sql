@@ -13,6 +13,8 @@ create table log_head (
     seed text not null,
     -- The position of the newest committed event; 0 before the first.
     last bigint not null default 0,
+    -- Where the log that is still held begins: what was before has been dropped for its age.
+    oldest bigint not null default 1,
     constraint log_head_pkey PRIMARY KEY (singleton),
     constraint log_head_singleton_check CHECK (singleton)
 ) with (fillfactor=10, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=500);
@@ -216,6 +218,8 @@ create table orders (
     eta_at timestamp with time zone,
     -- What has been told of it once: what it is late with, and who is near.
     told text[] not null default '{}'::text[],
+    -- When all that is personal in it was erased; absent before. Its request_hash is empty since.
+    erased_at timestamp with time zone,
     constraint orders_pkey PRIMARY KEY (id),
     constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
@@ -229,39 +233,6 @@ CREATE INDEX orders_store_open ON orders USING btree (store_id) WHERE (closed_at
 CREATE INDEX orders_tenant_closed ON orders USING btree (tenant_id, closed_at);
 CREATE INDEX orders_tenant_created ON orders USING btree (tenant_id, created_at DESC, id DESC);
 CREATE INDEX orders_tenant_open ON orders USING btree (tenant_id, created_at, id) WHERE (closed_at IS NULL);
-
--- The log: the source of truth. Append-only; a position is drawn under the lock of log_head.
-create table events (
-    -- Gapless, and in commit order, over the whole database.
-    position bigint not null,
-    id uuid not null,
-    tenant_id uuid not null,
-    store_id uuid,
-    order_id uuid,
-    -- The courier who has the order after this, or whom it is about.
-    driver_id uuid,
-    -- The courier who has just lost the order.
-    prior_driver_id uuid,
-    -- The order's version after it; absent when it is not about an order.
-    n bigint,
-    type text not null,
-    actor_role text not null,
-    actor_id text not null,
-    -- The order's status before it.
-    was text,
-    -- The order's status after it.
-    status text,
-    occurred_at timestamp with time zone not null,
-    recorded_at timestamp with time zone not null,
-    -- Everything any audience may see of it. json, not jsonb: written once, never looked into.
-    data json not null,
-    constraint events_pkey PRIMARY KEY ("position")
-);
-CREATE INDEX events_driver ON events USING btree (driver_id, "position") WHERE (driver_id IS NOT NULL);
-CREATE INDEX events_order ON events USING btree (order_id, "position") WHERE (order_id IS NOT NULL);
-CREATE INDEX events_prior_driver ON events USING btree (prior_driver_id, "position") WHERE (prior_driver_id IS NOT NULL);
-CREATE INDEX events_store ON events USING btree (store_id, "position") WHERE (store_id IS NOT NULL);
-CREATE INDEX events_tenant ON events USING btree (tenant_id, "position");
 
 -- What was answered to a key, for 24 hours.
 create table idempotency_keys (
@@ -284,6 +255,7 @@ create table idempotency_keys (
     constraint idempotency_keys_pkey PRIMARY KEY (tenant_id, scope, key)
 );
 CREATE INDEX idempotency_keys_created ON idempotency_keys USING btree (created_at);
+CREATE INDEX idempotency_keys_order ON idempotency_keys USING btree (order_id);
 
 -- Tokens and API keys that speak for nobody any more. Of the tenant that revoked them only.
 create table revoked_tokens (
@@ -461,6 +433,42 @@ create table tracking_links (
 CREATE INDEX tracking_links_created ON tracking_links USING btree (created_at);
 CREATE INDEX tracking_links_order ON tracking_links USING btree (order_id);
 
+-- The log: the source of truth. A position is drawn under the lock of log_head. Append-only, but
+-- for what is erased and what is dropped for its age.
+create table events (
+    -- Gapless, and in commit order, over the whole database.
+    position bigint not null,
+    id uuid not null,
+    tenant_id uuid not null,
+    store_id uuid,
+    order_id uuid,
+    -- The courier who has the order after this, or whom it is about.
+    driver_id uuid,
+    -- The courier who has just lost the order.
+    prior_driver_id uuid,
+    -- The order's version after it; absent when it is not about an order.
+    n bigint,
+    type text not null,
+    actor_role text not null,
+    -- Empty once it was erased.
+    actor_id text not null,
+    -- The order's status before it.
+    was text,
+    -- The order's status after it.
+    status text,
+    occurred_at timestamp with time zone not null,
+    recorded_at timestamp with time zone not null,
+    -- Everything any audience may see of it. json, not jsonb: written once, never looked into.
+    data json not null,
+    constraint events_pkey PRIMARY KEY ("position")
+) partition by range ("position");
+CREATE INDEX events_driver ON events USING btree (driver_id, "position") WHERE (driver_id IS NOT NULL);
+CREATE INDEX events_order ON events USING btree (order_id, "position") WHERE (order_id IS NOT NULL);
+CREATE INDEX events_prior_driver ON events USING btree (prior_driver_id, "position") WHERE (prior_driver_id IS NOT NULL);
+CREATE INDEX events_store ON events USING btree (store_id, "position") WHERE (store_id IS NOT NULL);
+CREATE INDEX events_tenant ON events USING btree (tenant_id, "position");
+create table events_from_1 partition of events for values from (minvalue) to (maxvalue);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,
@@ -560,7 +568,8 @@ create type order_record as (
     lost_by uuid,
     eta_source text,
     eta_at timestamp with time zone,
-    told text[]
+    told text[],
+    erased_at timestamp with time zone
 );
 
 -- An event before its position is drawn.
@@ -614,6 +623,26 @@ create type offer_record as (
     distance_m integer
 );
 
+create type proof_record as (
+    id uuid,
+    tenant_id uuid,
+    order_id uuid,
+    at_point text,
+    kind text,
+    attempt integer,
+    url text,
+    ref text,
+    content_type text,
+    hash bytea,
+    data bytea,
+    by_role text,
+    by_id text,
+    occurred_at timestamp with time zone,
+    recorded_at timestamp with time zone,
+    lat double precision,
+    lng double precision
+);
+
 CREATE OR REPLACE FUNCTION store_record(s stores)
  RETURNS store_record
  LANGUAGE sql
@@ -638,20 +667,7 @@ CREATE OR REPLACE FUNCTION order_record(o orders)
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment,
-               o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone,
-               o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door,
-               o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action,
-               o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt,
-               o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at,
-               o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at,
-               o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at,
-               o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta,
-               o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note,
-               o.status_by_role, o.status_by_id, o.meta,
-               o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round,
-               o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at,
-               o.told)::order_record
+    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment, o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone, o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door, o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action, o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt, o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at, o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at, o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at, o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta, o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note, o.status_by_role, o.status_by_id, o.meta, o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round, o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at, o.told, o.erased_at)::order_record
 $function$;
 
 CREATE OR REPLACE FUNCTION webhook_record(w webhooks)
@@ -672,3 +688,160 @@ AS $function$
     select row(f.id, f.tenant_id, f.order_id, f.driver_id, f.since, f.round, f.state, f.sent_at,
                f.expires_at, f.closed_at, f.distance_m)::offer_record
 $function$;
+
+-- The partition that is written to: it has no end yet.
+CREATE OR REPLACE FUNCTION newest_events()
+ RETURNS regclass
+ LANGUAGE sql
+ STABLE
+AS $function$
+    select i.inhrelid::regclass
+    from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'events'::regclass
+      and pg_get_expr(c.relpartbound, c.oid) like '% TO (MAXVALUE)'
+$function$;
+
+-- Draws a border ahead of the head of the log, if the newest partition began so many days (UTC)
+-- ago; whether there is one now.
+CREATE OR REPLACE FUNCTION begin_cut(every_days integer, patience_ms integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+declare
+    newest regclass := newest_events();
+    first_at timestamptz;
+    since record;
+    head bigint;
+    begins text;
+    border bigint;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('ordercast: upkeep', 0)) then
+        return false;
+    end if;
+    if exists (select from pg_constraint k where k.conrelid = newest and k.conname = 'events_border') then
+        return true;
+    end if;
+    execute format('select e.recorded_at from %s e order by e.position limit 1', newest) into first_at;
+    if first_at is null
+        or (first_at at time zone 'UTC')::date + every_days > (now() at time zone 'UTC')::date then
+        return false;
+    end if;
+    -- As far ahead as twice of what ten minutes bring at the latest pace.
+    select h.last into head from log_head h;
+    execute format('select e.position, e.recorded_at from %s e where e.position > $1 - 10000
+                    order by e.position limit 1', newest) into since using head;
+    border := head + 100 + 2 * ceil(
+        (head - since.position) * 600
+        / greatest(extract(epoch from clock_timestamp() - since.recorded_at), 1));
+    begins := substring(pg_get_expr((select c.relpartbound from pg_class c where c.oid = newest), newest)
+                        from 'FROM \(''?([0-9]+)');
+    perform set_config('lock_timeout', patience_ms::text, true);
+    -- With where it begins: the partition is to be told as a whole by it.
+    execute format('alter table %s add constraint events_border check (position < %s %s) not valid',
+                   newest, border, 'and position >= ' || begins);
+    return true;
+end $function$;
+
+-- Looks through the newest partition, so that it need not be looked through under a lock; whether
+-- there is a border.
+CREATE OR REPLACE FUNCTION check_cut()
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+declare
+    newest regclass := newest_events();
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('ordercast: upkeep', 0)) then
+        return false;
+    end if;
+    if not exists (select from pg_constraint k where k.conrelid = newest and k.conname = 'events_border') then
+        return false;
+    end if;
+    -- Those who read and write go on meanwhile.
+    execute format('alter table %s validate constraint events_border', newest);
+    return true;
+end $function$;
+
+-- Ends the newest partition at its border, and has the next begin there; null if there was no
+-- border that was looked through.
+CREATE OR REPLACE FUNCTION finish_cut(patience_ms integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+    newest regclass := newest_events();
+    begins text;
+    border text;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('ordercast: upkeep', 0)) then
+        return null;
+    end if;
+    -- This one waits for a vacuum, which gives way; nobody else waits for it.
+    execute format('lock table %s in share update exclusive mode', newest);
+    perform set_config('lock_timeout', patience_ms::text, true);
+    -- Everybody has this lock before that of any partition, and before that of the head.
+    lock table only events in access exclusive mode;
+    select substring(pg_get_constraintdef(k.oid) from '< ''?([0-9]+)') into border
+    from pg_constraint k
+    where k.conrelid = newest and k.conname = 'events_border' and k.convalidated;
+    if border is null or newest <> newest_events() then
+        return null;
+    end if;
+    begins := coalesce(
+        substring(pg_get_expr((select c.relpartbound from pg_class c where c.oid = newest), newest)
+                  from 'FROM \(''?([0-9]+)'), 'minvalue');
+    execute format('alter table events detach partition %s', newest);
+    execute format('alter table events attach partition %s for values from (%s) to (%s)',
+                   newest, begins, border);
+    execute format('alter table %s drop constraint events_border', newest);
+    execute format('create table events_from_%s partition of events for values from (%1$s) to (maxvalue)
+                    with (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0)', border);
+    return border;
+end $function$;
+
+-- Takes the border away that the log has come to.
+CREATE OR REPLACE FUNCTION lift_border(patience_ms integer)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+    perform set_config('lock_timeout', patience_ms::text, true);
+    execute format('alter table %s drop constraint if exists events_border', newest_events());
+end $function$;
+
+-- Drops the oldest partition if all in it is older than so many days; where the log begins now, or
+-- null.
+CREATE OR REPLACE FUNCTION drop_old_events(days integer, patience_ms integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+    part record;
+    last_at timestamptz;
+begin
+    if not pg_try_advisory_xact_lock(hashtextextended('ordercast: upkeep', 0)) then
+        return null;
+    end if;
+    select i.inhrelid::regclass as name,
+           substring(pg_get_expr(c.relpartbound, c.oid) from ' TO \(''?([0-9]+)')::bigint as ends
+    into part
+    from pg_inherits i
+    join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'events'::regclass
+    order by 2 limit 1;
+    if part.ends is null then
+        return null;
+    end if;
+    execute format('select e.recorded_at from %s e order by e.position desc limit 1', part.name)
+    into last_at;
+    if last_at >= now() - make_interval(days => days) then
+        return null;
+    end if;
+    execute format('lock table %s in share update exclusive mode', part.name);
+    perform set_config('lock_timeout', patience_ms::text, true);
+    lock table only events in access exclusive mode;
+    execute format('drop table %s', part.name);
+    update log_head h set oldest = part.ends where h.singleton;
+    return part.ends;
+end $function$;

@@ -134,6 +134,7 @@ impl App {
             shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
             poster: poster.clone(),
+            proof_uploads: Semaphore::new(config.proofs.uploads_max),
             pings: Semaphore::new(config.webhooks.deliveries_max),
             attendance,
             link_places: LinkPlaces::new(config.links.sockets_max),
@@ -143,12 +144,10 @@ impl App {
         let writing = tokio::spawn(store::run_writer(database.clone(), queue));
         let ttl = config.writer.idempotency_ttl_s.get();
         let attempts_ttl = config.webhooks.attempts_ttl_s.get();
-        let sweeping = tokio::spawn(store::run_sweep(
-            database.clone(),
-            ttl,
-            attempts_ttl,
-            config.links.keep_s.get(),
-        ));
+        let retention = config.retention.clone();
+        let keep_links = config.links.keep_s.get();
+        let sweep = store::run_sweep(database.clone(), ttl, attempts_ttl, keep_links, retention);
+        let sweeping = tokio::spawn(sweep);
         let news = (feed_state.clone(), Arc::clone(feed.window()));
         let feeding = tokio::spawn(feed.run());
         let reading_keys = key_reader.map(|reader| actix_rt::spawn(reader.run()));

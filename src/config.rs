@@ -72,7 +72,8 @@ sections! {
         unread_timeout_s: Secs, unsent_bytes: u32, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
-        statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize, }
+        statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize,
+        upkeep_timeout_s: Secs, }
     /// `[embedded]`
     Embedded { bin_dir: String, data_dir: String, max_connections: u16, shared_buffers_mb: u32, }
     /// `[auth]`
@@ -104,16 +105,21 @@ sections! {
         bulk_body_limit_bytes: usize, }
     /// `[links]`
     Links { full_view_s: Secs, ttl_max_h: u32, per_order_max: u32, sockets_max: usize, keep_s: Secs, }
+    /// `[proofs]`
+    Proofs { body_limit_bytes: usize, data_limit_bytes: usize, uploads_max: usize, store_s: Secs, }
     /// `[webhooks]`
     Webhooks { allow_http: bool, allow_private: bool, ca_file: String, per_tenant_max: u32,
         timeout_ms: Millis, answer_limit_bytes: usize, deliveries_max: usize, turn_s: Secs,
         page_len: u32, lease_s: Secs, look_interval_ms: Millis, retry_after_max_s: Secs,
         failing_max_s: Secs, attempts_max: u32, attempts_ttl_s: Secs, prior_secret_max_s: Secs, }
+    /// `[retention]`
+    Retention { events_days: u32, lock_ms: Millis, }
     /// `[log]`
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, webhooks: Webhooks, log: Log, }
+        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, proofs: Proofs,
+        webhooks: Webhooks, retention: Retention, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -197,7 +203,7 @@ impl Config {
             server.unread_timeout_s 1..=600; server.unsent_bytes 4_096..=4_194_304;
             database.pool_size 1..=200; database.pool_wait_ms 50..=60_000;
             database.statement_timeout_ms 100..=600_000; database.connect_timeout_ms 100..=60_000;
-            database.shared_reads_max 0..=1_000_000;
+            database.shared_reads_max 0..=1_000_000; database.upkeep_timeout_s 10..=86_400;
             embedded.max_connections 10..=1_000; embedded.shared_buffers_mb 16..=65_536;
             auth.token_ttl_max_s 60..=31_536_000; auth.api_key_cache_s 0..=300;
             auth.token_ttl_default_s 60..=u128::from(self.auth.token_ttl_max_s.secs());
@@ -231,12 +237,16 @@ impl Config {
             links.full_view_s 60..=86_400; links.ttl_max_h 1..=8_760; links.per_order_max 1..=100;
             links.sockets_max 1..=100_000; links.keep_s 0..=31_536_000;
             api.bulk_items_max 1..=5_000; api.bulk_body_limit_bytes 1_024..=67_108_864;
+            proofs.body_limit_bytes 1_024..=16_777_216;
+            proofs.data_limit_bytes 0..=1_048_576; proofs.uploads_max 1..=1_000;
+            proofs.store_s 0..=31_536_000;
             webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
             webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;
             webhooks.turn_s 1..=300; webhooks.page_len 1..=1_000; webhooks.lease_s 10..=600;
             webhooks.look_interval_ms 50..=60_000; webhooks.retry_after_max_s 5..=86_400;
             webhooks.failing_max_s 60..=2_592_000; webhooks.attempts_max 1..=100_000;
             webhooks.attempts_ttl_s 60..=2_592_000; webhooks.prior_secret_max_s 0..=2_592_000;
+            retention.events_days 0..=3_650; retention.lock_ms 10..=5_000;
         }
         if !matches!(self.log.format.as_str(), "text" | "json") {
             mistakes.push(format!("log.format is {:?}; it must be text or json", self.log.format));

@@ -27,12 +27,18 @@ mod heads;
 mod links;
 #[path = "statements/load.rs"]
 mod load;
+#[path = "statements/members.rs"]
+mod members;
 #[path = "statements/migrating.rs"]
 mod migrating;
 #[path = "statements/offers.rs"]
 mod offers;
+#[path = "statements/partitions.rs"]
+mod partitions;
 #[path = "statements/plans.rs"]
 mod plans;
+#[path = "statements/proofs.rs"]
+mod proofs;
 #[path = "statements/records.rs"]
 mod records;
 #[path = "statements/schema.rs"]

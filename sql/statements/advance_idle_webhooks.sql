@@ -7,4 +7,5 @@ update webhooks w
 set cursor = h.last
 from log_head h
 where w.cursor < h.last and coalesce(w.leased_until <= now(), true)
-  and not exists (select from events e where e.tenant_id = w.tenant_id and e.position > w.cursor)
+  and (select e.position from events e where e.tenant_id = w.tenant_id and e.position > w.cursor
+       order by e.position limit 1) is null

@@ -13,7 +13,8 @@ where w.id = any (array(
     select k.id from webhooks k
     where k.enabled and ($3::uuid[] is null or k.tenant_id = any ($3))
       and coalesce(k.next_try_at <= now(), true) and coalesce(k.leased_until <= now(), true)
-      and exists (select from events e where e.tenant_id = k.tenant_id and e.position > k.cursor)
+      and (select e.position from events e where e.tenant_id = k.tenant_id and e.position > k.cursor
+           order by e.position limit 1) is not null
     order by k.claimed_at
     limit $4
     for update of k skip locked))

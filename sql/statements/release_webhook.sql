@@ -11,5 +11,6 @@ set leased_by = null, leased_until = null,
     disabled_reason = case when w.enabled then $3 else w.disabled_reason end,
     disabled_at = case when w.enabled and $3 is not null then now() else w.disabled_at end
 where w.id = $1 and w.leased_by = $2
-returning w.enabled and exists (select from events e
-                                where e.tenant_id = w.tenant_id and e.position > w.cursor) as more
+returning w.enabled and (select e.position from events e
+                         where e.tenant_id = w.tenant_id and e.position > w.cursor
+                         order by e.position limit 1) is not null as more

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Problem, ProblemCode};
 use crate::domain::{
-    Dropoff, Item, Place, Proof, ProofKind, ProofRequired, ReasonCode, Window, Word,
+    Dropoff, Item, Place, Proof, ProofKind, ProofKinds, ProofRequired, ReasonCode, Window, Word,
 };
 
 /// Longest text of any field but those with a bound of their own, in bytes.
@@ -173,10 +173,15 @@ struct ItemBody {
 
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one kind")]
 struct ProofRequiredBody {
     photo: bool,
     signature: bool,
     pin: bool,
+    scan: bool,
+    pickup: Vec<String>,
+    #[serde(rename = "return")]
+    back: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -207,12 +212,30 @@ impl OrderBody {
         self.items.iter().enumerate().map(item).collect()
     }
 
-    pub(super) const fn proof_required(&self) -> ProofRequired {
-        ProofRequired {
-            photo: self.proof_required.photo,
-            signature: self.proof_required.signature,
-            pin: self.proof_required.pin,
-        }
+    pub(super) fn proof_required(&self) -> Result<ProofRequired, Problem> {
+        let body = &self.proof_required;
+        let kinds = |point: &str, words: &[String]| -> Result<ProofKinds, Problem> {
+            let kind = |(nth, text): (usize, &String)| {
+                let path = format!("proof_required.{point}[{nth}]");
+                let kind = word(&path, text)?;
+                if kind == ProofKind::Pin {
+                    return Err(Problem::field(path, "a PIN proves a drop-off only"));
+                }
+                Ok(kind)
+            };
+            if words.len() > ProofKind::ALL.len() {
+                return Err(Problem::field(format!("proof_required.{point}"), "names too many"));
+            }
+            words.iter().enumerate().map(kind).collect()
+        };
+        Ok(ProofRequired {
+            photo: body.photo,
+            signature: body.signature,
+            pin: body.pin,
+            scan: body.scan,
+            pickup: kinds("pickup", &body.pickup)?,
+            back: kinds("return", &body.back)?,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use super::orders::{acting, order_answer, placing};
 use super::rpc::{is_unknown_action, required, take, take_version};
 use super::{Api, Asked, OrderAnswer, Problem, only};
 use crate::auth;
-use crate::domain::Role;
+use crate::domain::{Action, Role, Word as _};
 use crate::store::{Change, Claim, Kept, WriteError};
 
 /// What became of each item, in their order.
@@ -88,7 +88,11 @@ impl Api {
             let order = required(&mut body, "order")?;
             acting(&asked, &order, action, body)
         });
-        self.change_all(asked, changes.collect()).await
+        let bulk = self.change_all(asked, changes.collect()).await?;
+        if action == Action::Erase.word() {
+            self.has_forgotten().await?;
+        }
+        Ok(bulk)
     }
 
     /// The key of the whole request, once it is known to have come with no other.

@@ -11,6 +11,7 @@ mod body;
 mod bulk;
 mod cursor;
 mod ending;
+mod erasing;
 mod events;
 mod keys;
 mod link_places;
@@ -21,6 +22,7 @@ mod once;
 mod orders;
 mod parties;
 mod problem;
+mod proofs;
 mod rpc;
 mod shared;
 mod tokens;
@@ -43,6 +45,7 @@ pub use links::Tracked;
 pub use once::Answer;
 pub use orders::{Asked, ListQuery, OrderAnswer};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use proofs::ProofAnswer;
 pub use shared::{MissedPage, SharedReads, StateKey};
 pub use webhooks::replay_after;
 
@@ -87,6 +90,8 @@ pub struct Api {
     pub poster: Poster,
     /// Pings of webhooks that may still be under way.
     pub pings: Semaphore,
+    /// Proofs that may still be handed in at once.
+    pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
     /// Sockets of each tracking link.

@@ -74,7 +74,7 @@ impl Api {
         self.command(asked, id, Command::SearchFailed, request, ActionBody::default()).await
     }
 
-    async fn command(
+    pub(super) async fn command(
         &self,
         asked: &Asked,
         order: OrderId,

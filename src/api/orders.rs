@@ -67,7 +67,11 @@ impl Api {
         action: &str,
         body: Value,
     ) -> Result<OrderAnswer, Problem> {
-        self.change(&asked.principal, acting(asked, order, action, body)?).await
+        let answer = self.change(&asked.principal, acting(asked, order, action, body)?).await?;
+        if action == Action::Erase.word() {
+            self.has_forgotten().await?;
+        }
+        Ok(answer)
     }
 
     pub(super) async fn change(
@@ -252,13 +256,13 @@ pub(super) fn acting(
     let action = Action::find(action).map_err(|_| Problem::not_found())?;
     let id = order_id(order)?;
     let given = body.clone();
-    let (command, body) = match action {
-        Action::Update => (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default()),
-        Action::Eta => (Command::Eta(promise(&parse(body)?)?), ActionBody::default()),
-        _ => {
-            let body: ActionBody = parse(body)?;
-            (command(action, &body)?, body)
-        }
+    let (command, body) = if action == Action::Update {
+        (Command::Update(Box::new(patch(parse(body)?)?)), ActionBody::default())
+    } else if action == Action::Eta {
+        (Command::Eta(promise(&parse(body)?)?), ActionBody::default())
+    } else {
+        let body: ActionBody = parse(body)?;
+        (command(action, &body)?, body)
     };
     if principal.role == Role::Customer && !principal.orders.contains(&id) {
         return Err(Problem::not_found());
@@ -283,7 +287,7 @@ where
 
 fn draft(principal: &Principal, body: OrderBody) -> Result<Draft, Problem> {
     let items = body.items()?;
-    let proof_required = body.proof_required();
+    let proof_required = body.proof_required()?;
     let fulfilment = match &body.fulfilment {
         Some(text) => word("fulfilment", text)?,
         None => Fulfilment::Delivery,
@@ -366,8 +370,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Unassign
         | Action::Drop => &["reason", "note"],
         Action::Pickup | Action::Returned => &["proofs"],
-        Action::Deliver => &["pin", "proofs"],
-        Action::Collect => &["pin"],
+        Action::Deliver | Action::Collect => &["pin", "proofs"],
         Action::Assign => &["driver"],
         Action::Note => &["note"],
         Action::Release
@@ -376,7 +379,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Unready
         | Action::Redeliver
         | Action::AtStore
-        | Action::AtDoor => &[],
+        | Action::AtDoor
+        | Action::Erase => &[],
         // Details and times have bodies of their own, offers and tours paths; the rest happens by
         // itself.
         Action::Update
@@ -388,7 +392,8 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::DeclineOffer
         | Action::Route
         | Action::Watch
-        | Action::Late => return Err(Problem::not_found()),
+        | Action::Late
+        | Action::AddProof => return Err(Problem::not_found()),
     };
     body.only(taken)?;
     Ok(match action {
@@ -404,7 +409,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         },
         Action::Pickup => Command::Pickup { proofs: body.proofs()? },
         Action::Deliver => Command::Deliver { pin: body.pin()?, proofs: body.proofs()? },
-        Action::Collect => Command::Collect { pin: body.pin()? },
+        Action::Collect => Command::Collect { pin: body.pin()?, proofs: body.proofs()? },
         Action::Cancel => Command::Cancel { reason: body.reason()? },
         Action::Fail => Command::Fail { reason: body.reason()? },
         Action::Return => Command::Return { reason: body.reason()? },
@@ -424,6 +429,17 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         Action::AtStore => Command::AtStore,
         Action::AtDoor => Command::AtDoor,
         Action::Note => Command::Note { text: body.text()? },
-        _ => return Err(Problem::not_found()),
+        Action::Erase => Command::Erase,
+        Action::Update
+        | Action::Eta
+        | Action::Search
+        | Action::SearchFailed
+        | Action::NextRound
+        | Action::AcceptOffer
+        | Action::DeclineOffer
+        | Action::Route
+        | Action::Watch
+        | Action::Late
+        | Action::AddProof => return Err(Problem::not_found()),
     })
 }

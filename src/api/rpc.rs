@@ -60,6 +60,10 @@ impl Api {
                 }
                 Err(problem) => Err(problem),
             },
+            ("proof", "add") => match required(&mut data, "order") {
+                Ok(order) => self.add_proof(&asked, &order, data).await.map(|added| added.body),
+                Err(problem) => Err(problem),
+            },
             ("order", action) => match take(&mut data, "order") {
                 Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
                     // An action that is not there is a method that is not there.
@@ -99,7 +103,6 @@ impl Api {
                 required(&mut data, noun)
             }
             ("link", "create" | "revoke") => required(&mut data, "order"),
-            ("driver", "locations") => Ok(String::new()),
             ("store", "pause") => take(&mut data, noun).map(|store| {
                 let own = || principal.store().map(|store| store.to_string());
                 store.or_else(own).unwrap_or_default()
@@ -107,7 +110,9 @@ impl Api {
             ("driver", "duty") => {
                 take(&mut data, noun).map(|driver| driver.unwrap_or_else(|| "me".to_owned()))
             }
-            ("store" | "driver" | "token" | "webhook", "create") => Ok(String::new()),
+            ("store" | "driver" | "token" | "webhook", "create") | ("driver", "locations") => {
+                Ok(String::new())
+            }
             _ => return None,
         };
         let id = match named {
@@ -194,7 +199,8 @@ pub(super) fn is_unknown_action(action: &str) -> bool {
                 | Action::DeclineOffer
                 | Action::Route
                 | Action::Watch
-                | Action::Late)
+                | Action::Late
+                | Action::AddProof)
     )
 }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::id::{BatchId, DriverId, OfferId};
 use super::offer::Ask;
-use super::order::{Dropoff, Notice, Proof, ReasonCode, Window};
+use super::order::{Dropoff, Notice, ReasonCode, Window};
+use super::proof::{NewProof, Proof};
 use super::words::words;
 
 words! {
@@ -72,6 +73,10 @@ words! {
         Late "late",
         /// A remark for those who work on it.
         Note "note",
+        /// Forget whom it was for, once it is over.
+        Erase "erase",
+        /// Something that proves a hand-over.
+        AddProof "add_proof",
     }
 }
 
@@ -134,6 +139,7 @@ pub enum Command {
     /// The customer's code, which a customer must give and a store may check.
     Collect {
         pin: Option<String>,
+        proofs: Vec<Proof>,
     },
     Cancel {
         reason: Given,
@@ -184,6 +190,8 @@ pub enum Command {
     Note {
         text: String,
     },
+    Erase,
+    AddProof(Box<NewProof>),
 }
 
 impl Command {
@@ -221,6 +229,8 @@ impl Command {
             Self::Watch => Action::Watch,
             Self::Late(_) => Action::Late,
             Self::Note { .. } => Action::Note,
+            Self::Erase => Action::Erase,
+            Self::AddProof(_) => Action::AddProof,
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config;
-use crate::hub::{Hubs, Message, Publication};
+use crate::hub::{Hubs, Message, Publication, Topic};
 use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
 use crate::view::LogEvent;
@@ -237,6 +237,11 @@ impl Feed {
                 let gap = gap.map(|(event, _next)| event.position);
                 self.cursor = last.position;
                 let publications = publications(page);
+                // What was read before it was erased. What comes with the event was read after: so
+                // who finds that in memory, or sees the cursor behind it, finds nothing personal.
+                for order in publications.iter().filter_map(|publication| publication.erases()) {
+                    self.window.replace(&Topic::Order(order), Publication::erased);
+                }
                 // Before the hubs hear of it, and before anyone is sent away: see the head.
                 self.window.append(&publications);
                 if let Some(first) = gap {

@@ -134,6 +134,21 @@ impl<P: Placed> Window<P> {
         drop((forgotten, evicted));
     }
 
+    /// Puts what `anew` makes of them in the place of all events of `topic` that are held.
+    pub fn replace(&self, topic: &P::Topic, anew: impl Fn(&P) -> P) {
+        let mut replaced = Vec::new();
+        let mut held = self.write();
+        let mut position = held.newest.get(topic).copied();
+        while let Some(entry) = position.and_then(|position| held.get_mut(position)) {
+            let placed = Arc::new(anew(&entry.placed));
+            replaced.push(std::mem::replace(&mut entry.placed, placed));
+            let before = entry.before.iter().find(|(other, _)| other == topic);
+            position = before.map(|(_, before)| *before);
+        }
+        drop(held);
+        drop(replaced);
+    }
+
     /// The position up to which the window is complete. Known also when it holds nothing.
     pub fn last(&self) -> u64 {
         self.read().last
@@ -222,6 +237,11 @@ impl<P: Placed> Held<P> {
     fn get(&self, position: u64) -> Option<&Entry<P>> {
         let index = position.checked_sub(self.first())?;
         self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    fn get_mut(&mut self, position: u64) -> Option<&mut Entry<P>> {
+        let index = position.checked_sub(self.first())?;
+        self.entries.get_mut(usize::try_from(index).ok()?)
     }
 
     fn newest(&self, topic: &P::Topic) -> Option<&Entry<P>> {
@@ -447,6 +467,28 @@ mod tests {
                 prop_assert_eq!(held.newest.keys().copied().collect::<HashSet<_>>(), topics);
                 prop_assert!(held.entries.len() <= len);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_replaced_is_so_on_all_its_topics_and_nothing_else_is() {
+        let dot = |position, topics: &[u8]| Arc::new(Dot { position, topics: topics.to_vec() });
+        let window = Window::new(4);
+        window.clear(&epoch(0), 0);
+        window.append(&[dot(1, &[1]), dot(2, &[1, 2]), dot(3, &[2]), dot(4, &[1]), dot(5, &[3])]);
+        // Who has been given one before keeps it; a topic that is not held is none.
+        let before = window.newest(&1);
+        for topic in [1, 9] {
+            window.replace(&topic, |dot| Dot { topics: vec![7; dot.topics.len()], ..dot.clone() });
+        }
+        let topics = |after| -> Vec<Vec<u8>> {
+            window.after(after).0.iter().map(|dot| dot.topics.clone()).collect()
+        };
+        assert_eq!(topics(0), [vec![7, 7], vec![2], vec![7], vec![3]]);
+        assert_eq!(before.unwrap().topics, [1]);
+        // They are found as before.
+        for (topic, found) in [(1, "[2, 4]"), (2, "[2, 3]"), (3, "[5]")] {
+            assert_eq!(told(window.since("", &topic, 1, 9)), format!("{found} to 5 of log 0"));
         }
     }
 

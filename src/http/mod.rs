@@ -13,6 +13,7 @@ mod offers;
 mod orders;
 mod parties;
 pub mod problem;
+mod proofs;
 mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
@@ -40,6 +41,7 @@ pub fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/orders/{order}/prep").route(web::put().to(orders::prep)))
         .service(web::resource("/v1/orders/{order}/eta").route(web::put().to(orders::eta)))
         .configure(offers::configure)
+        .configure(proofs::configure)
         .service(
             web::resource("/v1/orders/{order}/driver")
                 .route(web::put().to(orders::assign))

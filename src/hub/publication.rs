@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::news::{Bearer, News};
 use super::topic::{Seat, Topic};
 use crate::auth::bearer;
-use crate::domain::{CredentialId, Status, StoreId, TenantId};
+use crate::domain::{CredentialId, OrderId, Status, StoreId, TenantId};
 use crate::frame::message_frame;
 use crate::protocol::Codec;
 use crate::view::LogEvent;
@@ -120,6 +120,17 @@ impl Publication {
         Some((self.event.tenant, token.parse().ok()?))
     }
 
+    /// Of which order all that is personal is erased by this event.
+    pub fn erases(&self) -> Option<OrderId> {
+        self.event.order.filter(|_| self.event.kind == "order.erased")
+    }
+
+    /// The same event without what is personal, not yet encoded for anyone.
+    #[must_use]
+    pub fn erased(&self) -> Self {
+        Self::new(self.event.erased())
+    }
+
     fn encoded(&self, topic: Topic, seat: Seat, codec: Codec) -> Option<&Encoded> {
         // Offers are between a courier and dispatchers: whoever has the order by now was asked
         // on a channel of its own.
@@ -195,7 +206,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::{Actor, DriverId, EventId, OrderId, StoreId, Word as _};
+    use crate::domain::{Actor, DriverId, EventId, Word as _};
 
     const SEATS: [Seat; Seat::COUNT] = [
         Seat::OrderCustomer,

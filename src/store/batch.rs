@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 use super::change::{Change, Outcome, Target};
 use super::commit::write_and_commit;
-use super::judge::{Room, Writes, key_scope};
+use super::judge::{Room, key_scope};
 use super::kept::{Before, What};
 use super::offers::offer_of;
 use super::pipeline::Step;
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
+use super::writes::Writes;
 use super::{Error, statement};
 use crate::domain::{
     Command, CredentialId, Driver, DriverId, OfferMode, OfferRules, Order, OrderId, Place, Status,
@@ -96,7 +97,8 @@ pub(super) async fn run_batch(
 }
 
 async fn attempt(client: &Object, changes: &[&Change]) -> Result<Committed, BatchError> {
-    let (mut room, mut trace) = lock_and_read(client, changes).await?;
+    // Boxed: it holds every step of its pipeline, and would be part of all that awaits it.
+    let (mut room, mut trace) = Box::pin(lock_and_read(client, changes)).await?;
     let mut writes = Writes::default();
     let outcomes: Vec<Outcome> =
         changes.iter().map(|change| room.judge(change, &mut writes)).collect();
@@ -142,13 +144,14 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
             }
             Target::Order { id, command } => {
                 orders.push(id.uuid());
-                match command.as_ref() {
-                    Command::Assign { driver } => assigned.push(driver.uuid()),
-                    Command::AcceptOffer { offer } | Command::DeclineOffer { offer } => {
-                        assigned.extend(change.by.id.parse().map(DriverId::uuid));
-                        answered.push(offer.uuid());
-                    }
-                    _ => {}
+                if let Command::Assign { driver } = command.as_ref() {
+                    assigned.push(driver.uuid());
+                }
+                if let Command::AcceptOffer { offer } | Command::DeclineOffer { offer } =
+                    command.as_ref()
+                {
+                    assigned.extend(change.by.id.parse().map(DriverId::uuid));
+                    answered.push(offer.uuid());
                 }
             }
             Target::Route { driver, orders: stops, .. } => {

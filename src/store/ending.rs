@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::change::{Change, Outcome};
-use super::judge::{Room, Writes};
+use super::judge::Room;
+use super::writes::Writes;
 use crate::domain::{CredentialId, DriverId, Duty, Fact, Refusal, StoreId};
 
 impl Room {

@@ -1,26 +1,23 @@
 //! Judging: what the changes of one batch come to, decided in memory in batch order.
 //!
 //! The room holds all that the changes concern, as it was read under lock; each change is judged
-//! on what those before it left there. What is to be written is gathered, and written by `batch`.
+//! on what those before it left there. What is to be written is gathered in `writes`.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::json;
 
-use super::change::{Change, IdempotencyKey, LookedUp, Outcome, Target};
-use super::kept::{Answer, Before};
-use super::offers::OfferRecord;
+use super::change::{Change, LookedUp, Outcome, Target};
+use super::kept::Before;
 use super::once::scope;
-use super::record::{EventRecord, OrderRecord};
+use super::record::OrderRecord;
 use super::timers::Subject;
+use super::writes::Writes;
 use crate::domain::{
-    Actor, Command, Courier, CredentialId, Draft, Driver, DriverId, Duty, Event, EventId, Fact,
-    Facts, Judgement, Offer, OfferState, Order, OrderId, Place, Refusal, Step, Store, StoreId,
-    TenantId, TenantRules, WATCH_EVERY, Word as _, place,
+    Command, Courier, CredentialId, Draft, Driver, DriverId, Duty, Fact, Facts, Judgement, Offer,
+    Order, OrderId, Place, Refusal, Status, Step, Store, StoreId, TenantId, TenantRules, place,
 };
-use crate::view::{Sheet, fact_data};
+use crate::view::Sheet;
 
 /// What the changes concern, as read under lock, and as it becomes while they are judged.
 #[derive(Debug, Default)]
@@ -46,45 +43,6 @@ pub(super) struct Room {
     pub(super) busy_stores: HashSet<StoreId>,
     pub(super) revoked: HashSet<(TenantId, CredentialId)>,
     pub(super) keys: HashMap<(TenantId, String, String), Before>,
-}
-
-/// What is to be written.
-#[derive(Debug, Default)]
-pub(super) struct Writes {
-    pub(super) inserted: Vec<OrderRecord>,
-    pub(super) request_hashes: Vec<Vec<u8>>,
-    pub(super) updated: Vec<OrderRecord>,
-    pub(super) closed: Vec<bool>,
-    pub(super) events: Vec<EventRecord>,
-    pub(super) duties: Vec<(DriverId, Duty)>,
-    pub(super) pauses: Vec<(StoreId, Option<Timestamp>)>,
-    pub(super) keys: Vec<(TenantId, String, IdempotencyKey, Answer)>,
-    /// What is revoked, and until when that is kept.
-    pub(super) revoked: Vec<(TenantId, CredentialId, Timestamp)>,
-    /// When something is next due of these; `None` when nothing is any more.
-    pub(super) timers: Vec<(Subject, TenantId, Option<Timestamp>)>,
-    /// Offers as they are after it.
-    pub(super) offers: Vec<OfferRecord>,
-    /// Couriers whose tours have lost a stop: the others are to be looked at.
-    pub(super) tours: HashSet<DriverId>,
-    pub(super) ended_stores: Vec<StoreId>,
-    pub(super) ended_drivers: Vec<DriverId>,
-}
-
-impl Writes {
-    /// How long after `now` the first of what it makes due is due.
-    pub(super) fn due_in(&self, now: Timestamp) -> Option<Duration> {
-        let first = self.timers.iter().filter_map(|(_subject, _tenant, due_at)| *due_at).min()?;
-        Some(Duration::try_from(first.duration_since(now)).unwrap_or_default())
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.inserted.is_empty()
-            && self.updated.is_empty()
-            && self.events.is_empty()
-            && self.timers.is_empty()
-            && self.keys.is_empty()
-    }
 }
 
 /// Role and identity: what an Idempotency-Key belongs to.
@@ -191,10 +149,12 @@ impl Room {
         let Some((order, store, rules)) = parties else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
-        let named = match command {
-            Command::Assign { driver } => Some(*driver),
-            Command::AcceptOffer { .. } => change.by.id.parse().ok(),
-            _ => None,
+        let named = if let Command::Assign { driver } = command {
+            Some(*driver)
+        } else if matches!(command, Command::AcceptOffer { .. }) {
+            change.by.id.parse().ok()
+        } else {
+            None
         };
         let known = named.filter(|driver| !self.deleted_drivers.contains(driver));
         let driver = known.and_then(|driver| self.courier(driver));
@@ -233,6 +193,9 @@ impl Room {
                 {
                     *active += 1;
                 }
+                if matches!(command, Command::Erase) {
+                    writes.erased.push(id);
+                }
                 let steps = std::iter::once(*step).chain(settled).collect();
                 let outcome = self.take_steps(change, id, steps, writes);
                 // Only then: it is one more row to write, and most changes leave it as it is.
@@ -270,7 +233,7 @@ impl Room {
             attended: looked_up.attended,
             ..self.facts(change, store, rules)
         };
-        let waited = order.status == crate::domain::Status::Placed;
+        let waited = order.status == Status::Placed;
         let steps = order.settle(&facts);
         let (store, repeated) = (order.store, self.sheet(order));
         let outcome = if !steps.is_empty() {
@@ -401,110 +364,5 @@ impl Room {
             occurred_at: change.occurred_at,
             if_match: change.if_match,
         }
-    }
-}
-
-impl Writes {
-    fn add_events(&mut self, change: &Change, sheet: &Sheet, events: &[Event], now: Timestamp) {
-        let order = &sheet.order;
-        for event in events {
-            let mut data = fact_data(&event.fact, Some(sheet));
-            // Consequences happen by themselves: only what the caller did has a place.
-            if let (Some(place), Some(data)) = (change.place, data.as_object_mut())
-                && event.by == change.by
-            {
-                data.insert("place".to_owned(), json!({"lat": place.lat, "lng": place.lng}));
-            }
-            self.events.push(EventRecord {
-                id: EventId::new().uuid(),
-                tenant_id: order.tenant.uuid(),
-                store_id: Some(order.store.uuid()),
-                order_id: Some(order.id.uuid()),
-                driver_id: event.driver.map(DriverId::uuid),
-                prior_driver_id: event.prior_driver.map(DriverId::uuid),
-                n: Some(event.n),
-                kind: event.fact.kind().to_owned(),
-                actor_role: event.by.role.word().to_owned(),
-                actor_id: event.by.id.clone(),
-                was: Some(event.was.word().to_owned()),
-                status: Some(event.status.word().to_owned()),
-                occurred_at: event.occurred_at,
-                recorded_at: now,
-                data,
-            });
-        }
-    }
-
-    pub(super) fn add_event_about(
-        &mut self,
-        change: &Change,
-        now: Timestamp,
-        fact: &Fact,
-        store: Option<StoreId>,
-        driver: Option<DriverId>,
-    ) {
-        self.events.push(EventRecord {
-            id: EventId::new().uuid(),
-            tenant_id: change.tenant.uuid(),
-            store_id: store.map(StoreId::uuid),
-            order_id: None,
-            driver_id: driver.map(DriverId::uuid),
-            prior_driver_id: None,
-            n: None,
-            kind: fact.kind().to_owned(),
-            actor_role: change.by.role.word().to_owned(),
-            actor_id: change.by.id.clone(),
-            was: None,
-            status: None,
-            occurred_at: change.occurred_at.filter(|at| *at <= now).unwrap_or(now),
-            recorded_at: now,
-            data: fact_data(fact, None),
-        });
-    }
-
-    fn add_update(&mut self, order: &Order) {
-        self.updated.push(OrderRecord::from(order));
-        self.closed.push(order.status.is_terminal());
-    }
-
-    /// When the order is looked at next: when something is due of it, and while it has a courier
-    /// now and then.
-    pub(super) fn set_timer(&mut self, order: &Order, now: Timestamp) {
-        let watch = order.is_watched().then(|| now + WATCH_EVERY);
-        let due = [order.due(), watch].into_iter().flatten().min();
-        self.timers.push((Subject::Order(order.id), order.tenant, due));
-    }
-
-    /// An offer is made or has ended: the courier who is asked hears of it.
-    fn add_offer(&mut self, change: &Change, sheet: &Sheet, offer: &Offer, now: Timestamp) {
-        let order = &sheet.order;
-        let fact = match offer.state {
-            OfferState::Pending => Fact::OfferSent(Box::new(offer.clone())),
-            _ => Fact::OfferClosed(Box::new(offer.clone())),
-        };
-        let by = match offer.state {
-            OfferState::Accepted | OfferState::Declined => change.by.clone(),
-            _ => Actor::system(),
-        };
-        self.events.push(EventRecord {
-            id: EventId::new().uuid(),
-            tenant_id: order.tenant.uuid(),
-            store_id: Some(order.store.uuid()),
-            order_id: Some(order.id.uuid()),
-            driver_id: Some(offer.driver.uuid()),
-            prior_driver_id: None,
-            n: None,
-            kind: fact.kind().to_owned(),
-            actor_role: by.role.word().to_owned(),
-            actor_id: by.id,
-            was: Some(order.status.word().to_owned()),
-            status: Some(order.status.word().to_owned()),
-            occurred_at: now,
-            recorded_at: now,
-            data: fact_data(&fact, Some(sheet)),
-        });
-        let record = OfferRecord::of(offer, order.tenant);
-        self.offers.retain(|known| !known.is(offer));
-        self.offers.push(record);
     }
 }

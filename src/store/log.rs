@@ -107,13 +107,13 @@ impl Database {
         };
         // Pipelined in this order: the events are read by a later snapshot than the head, so
         // they hold everything of the scope up to the head, and up to the last of themselves.
-        let (head, oldest, rows) =
-            futures::try_join!(client.query_one(&head, &[]), client.query_one(&oldest, &[]), rows)?;
+        // Where it begins is read after them: what is dropped in between is told.
+        let (head, rows, oldest) =
+            futures::try_join!(client.query_one(&head, &[]), rows, client.query_one(&oldest, &[]))?;
         let last = unsigned(head.try_get("last")?);
-        let oldest: Option<i64> = oldest.try_get("oldest")?;
+        let oldest = unsigned(oldest.try_get("oldest")?);
         let events = rows.iter().map(event_from_row).collect::<Result<Vec<_>, _>>()?;
         let position = events.last().map_or(last, |event| event.position.max(last));
-        let oldest = oldest.map_or(last + 1, unsigned);
         Ok(Missed { events, position, last, oldest })
     }
 }

@@ -1,7 +1,7 @@
 //! The one room that knows SQL: reads, the batched writer, and the log.
 //!
-//! A [`Database`] owns three pools: one for reads and seldom writes, one of a single connection
-//! for the [`Writer`], and one of a single connection for the feed's LISTEN. Everything that an
+//! A [`Database`] owns four pools: one for reads and seldom writes, and of a single connection each
+//! one for the [`Writer`], one for the feed's LISTEN, and one to look after the log. Everything that an
 //! order becomes goes through the writer; nothing else touches `orders` and `events`.
 //!
 //! Absent on purpose: it knows no socket, no channel and no token.
@@ -11,6 +11,7 @@ mod change;
 mod commit;
 mod connect;
 mod ending;
+mod erase;
 mod flight;
 mod judge;
 mod kept;
@@ -25,14 +26,17 @@ mod once;
 mod orders;
 mod parties;
 mod pipeline;
+mod proofs;
 mod record;
 pub mod statement;
 mod sweep;
 mod tenants;
 mod timers;
 mod tour;
+mod upkeep;
 mod webhooks;
 mod writer;
+mod writes;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -52,6 +56,7 @@ pub use offers::{Asked, Candidates};
 pub use once::{Claim, Kept, Known};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
+pub use proofs::KeptPicture;
 pub use sweep::run_sweep;
 pub use tenants::Credential;
 pub use timers::{Alarm, Look, Subject};
@@ -117,6 +122,21 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether somebody held a lock for longer than was waited for it.
+    fn is_locked(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        error.code().is_some_and(|code| code.code() == "55P03")
+    }
+
+    /// Whether the log has come to the border that is drawn in it: see [`upkeep`].
+    fn is_border(&self) -> bool {
+        let Self::Statement(error) = self else { return false };
+        let refused = error.as_db_error();
+        refused.is_some_and(|refused| refused.constraint() == Some("events_border"))
+    }
+}
+
 impl From<PoolError> for Error {
     fn from(error: PoolError) -> Self {
         match error {
@@ -140,6 +160,7 @@ pub struct Database {
     pool: Pool,
     writing: Pool,
     listening: Pool,
+    keeping: Pool,
     epoch: Arc<RwLock<Arc<str>>>,
     committed: Arc<AtomicU64>,
     alarm: Arc<Alarm>,
@@ -164,7 +185,16 @@ impl Database {
         let down = Arc::new(Notify::new());
         let ear = connect::Ear { bell, tell, down: Arc::clone(&down) };
         let database = Self {
-            pool: connect::pool(url, settings.pool_size, "reads", "", settings, None)?,
+            // Planned once for any values: of a log in many partitions that is some milliseconds, more
+            // than most reads take, while those that a read has no need of are left out as it starts.
+            pool: connect::pool(
+                url,
+                settings.pool_size,
+                "reads",
+                "-c plan_cache_mode=force_generic_plan",
+                settings,
+                None,
+            )?,
             // Array parameters defeat the planner's guess at a custom plan, and at how many rows they
             // bring: a batch is small beside its tables, so it is always looked up row by row.
             writing: connect::pool(
@@ -180,9 +210,17 @@ impl Database {
                 listen_url.unwrap_or(url),
                 1,
                 "feed",
-                "",
+                "-c plan_cache_mode=force_generic_plan",
                 settings,
                 Some(ear),
+            )?,
+            keeping: connect::pool(
+                url,
+                1,
+                "upkeep",
+                &format!("-c statement_timeout={}", settings.upkeep_timeout_s.get().as_millis()),
+                settings,
+                None,
             )?,
             epoch: Arc::new(RwLock::new(Arc::from(""))),
             committed: Arc::default(),
@@ -226,6 +264,7 @@ impl Database {
     pub fn close(&self) {
         self.pool.close();
         self.writing.close();
+        self.keeping.close();
         self.listening.close();
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Database, Error, statement};
+use crate::config;
 
 /// Pause between two rounds of forgetting.
 const EVERY: Duration = Duration::from_mins(10);
@@ -10,15 +11,20 @@ const EVERY: Duration = Duration::from_mins(10);
 const ROWS_AT_ONCE: i64 = 5_000;
 
 /// Forgets Idempotency-Keys older than `keys_ttl`, revocations of what has expired, attempts of
-/// webhooks older than `attempts_ttl`, and tracking links `links_keep` after their end, for the
-/// life of the process. Several processes may do so at once.
+/// webhooks older than `attempts_ttl`, and tracking links `links_keep` after their end, and looks
+/// after the log, for the life of the process. Several processes may do so at once.
 pub async fn run_sweep(
     database: Database,
     keys_ttl: Duration,
     attempts_ttl: Duration,
     links_keep: Duration,
+    retention: config::Retention,
 ) {
     loop {
+        if let Err(error) = database.keep_log(&retention).await {
+            let cause = std::error::Error::source(&error);
+            tracing::warn!(%error, ?cause, "the log could not be looked after");
+        }
         let mut more = false;
         let keys = database.sweep_idempotency_keys(keys_ttl).await;
         let tokens = database.sweep_revoked_tokens().await;

@@ -1,7 +1,8 @@
 //! Judging a tour: in which order a courier goes to its stops.
 
 use super::change::{Change, Outcome};
-use super::judge::{Room, Writes};
+use super::judge::Room;
+use super::writes::Writes;
 use crate::domain::{BatchId, Command, DriverId, Facts, Judgement, OrderId, Refusal, Step};
 use crate::view::Sheet;
 

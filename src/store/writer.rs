@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::batch::{BatchError, Trace, run_batch};
 use super::change::{Change, Outcome, Target, WriteError};
 use super::judge::key_scope;
-use super::{Database, Error, statement};
+use super::{Database, Error, statement, upkeep};
 use crate::domain::{CredentialId, DriverId, OrderId, StoreId, TenantId};
 
 /// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
@@ -226,7 +226,26 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// Writes a batch; again, if it came to the border of a partition before that was one.
 async fn try_write(
+    database: &Database,
+    batch: &[Job],
+) -> Result<Vec<Outcome>, (Error, WriteError)> {
+    for _ in 0..CLASHES {
+        match try_write_once(database, batch).await {
+            Err((error, WriteError::Failed)) if error.is_border() => {
+                tracing::debug!("the log has come to a border; it is taken away");
+                let failed = |error: Error| (error, WriteError::Failed);
+                let client = database.writing.get().await.map_err(|error| failed(error.into()))?;
+                upkeep::lift_border(&client).await.map_err(failed)?;
+            }
+            result => return result,
+        }
+    }
+    try_write_once(database, batch).await
+}
+
+async fn try_write_once(
     database: &Database,
     batch: &[Job],
 ) -> Result<Vec<Outcome>, (Error, WriteError)> {

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use super::offer::full_offer;
 use super::order::{full_order, put_route};
 use super::party::driver_in_order;
+use super::proof::{added, put_proofs};
 use super::{Sheet, put, put_text, put_time, put_word};
-use crate::domain::{Fact, Proof, Reason, Word as _};
+use crate::domain::{Fact, ProofPoint, Reason};
 
 /// The data of `fact`, given the order after it. `sheet` is absent for facts about no order.
 pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
@@ -48,16 +49,16 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_time(&mut data, "dropoff_eta", *dropoff_eta);
             put_time(&mut data, "lo", *lo);
             put_time(&mut data, "hi", *hi);
-            put_proofs(&mut data, proofs);
+            put_proofs(&mut data, ProofPoint::Pickup, proofs, sheet);
         }
-        Fact::Delivered { proofs } => put_proofs(&mut data, proofs),
+        Fact::Delivered { proofs } => put_proofs(&mut data, ProofPoint::Dropoff, proofs, sheet),
         Fact::Failed { reason, attempt } | Fact::Returning { reason, attempt } => {
             put_reason(&mut data, reason);
             put(&mut data, "attempt", *attempt);
         }
         Fact::Returned { attempt, proofs } => {
             put(&mut data, "attempt", *attempt);
-            put_proofs(&mut data, proofs);
+            put_proofs(&mut data, ProofPoint::Return, proofs, sheet);
         }
         Fact::Redelivery { attempt, dropoff_eta } => {
             put(&mut data, "attempt", *attempt);
@@ -75,7 +76,8 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_order(&mut data, sheet);
         }
         Fact::CourierSearching { round } => put(&mut data, "round", *round),
-        Fact::CourierSearchFailed
+        Fact::Erased
+        | Fact::CourierSearchFailed
         | Fact::CourierAtStore
         | Fact::CourierAtDoor
         | Fact::StoreSilent
@@ -101,6 +103,7 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_time(&mut data, "since", Some(*since));
         }
         Fact::Noted { note } => put(&mut data, "note", note.as_str()),
+        Fact::ProofAdded(proof) => data = added(proof, sheet),
         Fact::OfferSent(offer) => {
             if let Some(sheet) = sheet {
                 data = full_offer(offer, &sheet.order, &sheet.store);
@@ -154,19 +157,4 @@ fn put_reason(data: &mut Map<String, Value>, reason: &Reason) {
     put_word(data, "code", reason.code);
     put_word(data, "by", reason.by);
     put_text(data, "note", reason.note.as_ref());
-}
-
-fn put_proofs(data: &mut Map<String, Value>, proofs: &[Proof]) {
-    if proofs.is_empty() {
-        return;
-    }
-    let kinds = proofs.iter().map(|proof| proof.kind.word());
-    put(data, "proofs", kinds.collect::<Vec<_>>());
-    let references = proofs.iter().filter(|proof| !proof.reference.is_empty()).map(|proof| {
-        let mut view = Map::new();
-        put_word(&mut view, "kind", proof.kind);
-        put(&mut view, "ref", proof.reference.as_str());
-        Value::Object(view)
-    });
-    put(data, "proof_refs", references.collect::<Vec<_>>());
 }

@@ -8,18 +8,22 @@
 //! Absent on purpose: it asks nobody and knows no channel; who is which audience is decided by
 //! those who check tokens.
 
+mod erase;
 mod event;
 mod fact;
 mod link;
 mod offer;
 mod order;
 mod party;
+mod proof;
 
+pub use erase::erase_data;
 pub use event::LogEvent;
 pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
 pub use party::{driver, store, tour};
+pub use proof::{ShownProof, proof, shows_proof};
 
 use crate::domain::{Driver, Order, Store, Word};
 use jiff::Timestamp;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::link::trim_for_link;
 use super::party::{driver_in_order, store_in_order};
+use super::proof::{put_held, required};
 use super::{
     Audience, Sheet, area, first_name, first_name_and_initial, mask_phone, put, put_text, put_time,
     put_word,
@@ -57,12 +58,8 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
         put(&mut view, "prep_min", minutes);
     }
     put_word(&mut view, "undeliverable_action", order.undeliverable);
-    let required = order.proof_required;
-    put(
-        &mut view,
-        "proof_required",
-        json!({"photo": required.photo, "signature": required.signature, "pin": required.pin}),
-    );
+    put(&mut view, "proof_required", required(order));
+    put_held(&mut view, order);
     put_text(&mut view, "pin", order.pin.as_ref());
     put(&mut view, "attempt", order.attempt);
     put(&mut view, "stamps", Value::Object(stamps(order)));
@@ -97,6 +94,7 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
         put(&mut view, "reason", Value::Object(why));
     }
     put(&mut view, "meta", order.meta.clone());
+    put_time(&mut view, "erased_at", order.erased_at);
     view
 }
 
@@ -202,6 +200,9 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
         view.remove("pin");
         view.remove("steps");
     }
+    if !audience.is_inside() {
+        view.remove("erased_at");
+    }
     match audience {
         Audience::Ops | Audience::Platform => {}
         Audience::FormerDriver => view.retain(|key, _| matches!(key.as_str(), "id" | "version")),
@@ -223,6 +224,7 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
                 "stop_seq",
                 "late",
                 "search",
+                "proofs",
             ] {
                 view.remove(key);
             }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use actix_web::rt;
 use serde_json::{Value, json};
 
-use crate::support::{City, Follower, Phone, Rest, Server, until};
+use crate::support::{City, Follower, Phone, Rest, Server, forget, until};
 
 fn members(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
@@ -143,11 +143,11 @@ async fn what_the_log_holds_no_more_is_not_recovered() {
         back.recover(&channel, offset, epoch).await["recovered"] == true
     };
     let cut = i64::try_from(top - 1).unwrap();
-    client.execute("delete from events where position <= $1", &[&cut]).await.unwrap();
+    forget(&client, cut).await;
     assert!(!recovered(top - 2).await);
     assert!(recovered(top - 1).await);
     // All of it may be gone, as after a quiet week.
-    client.execute("delete from events", &[]).await.unwrap();
+    forget(&client, cut + 1).await;
     assert!(!recovered(top - 1).await);
     assert!(recovered(top).await);
     server.stop().await;

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
-use crate::support::{Certificate, City, Letter, Receiver, Says, Server, delivering, until};
+use crate::support::{
+    Certificate, City, Letter, Receiver, Says, Server, delivering, forget, until,
+};
 
 /// Has a webhook made; its view, with the secret.
 pub async fn hook(city: &City, url: &str, types: Value) -> Value {
@@ -351,7 +353,7 @@ async fn a_replay_posts_again_what_the_log_holds() {
     // Neither beyond the log, nor before what it holds still.
     let head = u64::try_from(all.len()).unwrap();
     replay(head + 1).await.expect_problem(410, "cursor_too_old");
-    client.batch_execute("delete from events where position <= 2").await.unwrap();
+    forget(&client, 2).await;
     replay(1).await.expect_problem(410, "cursor_too_old");
     replay(2).await.expect(200);
     receiver.received(3 * all.len() - 4).await;

@@ -20,10 +20,18 @@ const HEAD: &str = "\
 const TABLES: &str = "
 select c.oid, c.relname::text as name, c.relkind::text as kind,
        c.relpersistence::text as persistence, array_to_string(c.reloptions, ', ') as options,
-       coalesce(obj_description(c.oid, 'pg_class'), obj_description(c.reltype, 'pg_type')) as about
+       coalesce(obj_description(c.oid, 'pg_class'), obj_description(c.reltype, 'pg_type')) as about,
+       case when c.relkind = 'p' then pg_get_partkeydef(c.oid) end as parted
 from pg_class c
-where c.relnamespace = 'public'::regnamespace and c.relkind = $1::text::\"char\"
-  and c.relname <> 'schema_migrations'
+where c.relnamespace = 'public'::regnamespace and c.relkind::text = any ($1)
+  and c.relname <> 'schema_migrations' and not c.relispartition
+order by c.oid";
+
+const PARTS: &str = "
+select c.relname::text as name, pg_get_expr(c.relpartbound, c.oid) as bound
+from pg_inherits i
+join pg_class c on c.oid = i.inhrelid
+where i.inhparent = $1
 order by c.oid";
 
 const COLUMNS: &str = "
@@ -58,7 +66,7 @@ order by oid";
 /// What the page has no words for; whoever brings it in adds them.
 const UNKNOWN: &str = "
 select 'relation ' || relname from pg_class
-where relnamespace = 'public'::regnamespace and relkind not in ('r', 'c', 'i')
+where relnamespace = 'public'::regnamespace and relkind not in ('r', 'p', 'c', 'i', 'I')
 union all
 select 'trigger ' || tgname from pg_trigger where not tgisinternal
 union all
@@ -126,9 +134,19 @@ async fn table(client: &Client, row: &Row) -> String {
     let options = if options.is_empty() { options } else { format!(" with ({options})") };
     let mut page = remark(&text(row, "about"), "");
     let name = text(row, "name");
-    writeln!(page, "create {unlogged}table {name} (\n{}\n){options};", parts.join(",\n")).unwrap();
+    let parted = text(row, "parted");
+    let parted =
+        if parted.is_empty() { parted } else { format!(" partition by {}", parted.to_lowercase()) };
+    writeln!(page, "create {unlogged}table {name} (\n{}\n){parted}{options};", parts.join(",\n"))
+        .unwrap();
     for index in client.query(INDEXES, &[&oid]).await.unwrap() {
-        writeln!(page, "{};", text(&index, "definition").replace("public.", "")).unwrap();
+        let definition = text(&index, "definition").replace("public.", "");
+        // Those of the partitions, which follow, are made with them.
+        writeln!(page, "{};", definition.replace(" ON ONLY ", " ON ")).unwrap();
+    }
+    for part in client.query(PARTS, &[&oid]).await.unwrap() {
+        let (part, bound) = (text(&part, "name"), text(&part, "bound").to_lowercase());
+        writeln!(page, "create table {part} partition of {name} {bound};").unwrap();
     }
     page
 }
@@ -155,10 +173,10 @@ async fn page(client: &Client) -> String {
     assert!(unknown.is_empty(), "tests/statements/schema.rs cannot describe: {unknown:?}");
 
     let mut parts = vec![HEAD.to_owned()];
-    for row in client.query(TABLES, &[&"r"]).await.unwrap() {
+    for row in client.query(TABLES, &[&vec!["r", "p"]]).await.unwrap() {
         parts.push(table(client, &row).await);
     }
-    for row in client.query(TABLES, &[&"c"]).await.unwrap() {
+    for row in client.query(TABLES, &[&vec!["c"]]).await.unwrap() {
         parts.push(composite(client, &row).await);
     }
     for row in client.query(FUNCTIONS, &[]).await.unwrap() {

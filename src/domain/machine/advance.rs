@@ -32,7 +32,7 @@ impl<'a> Advance<'a> {
             let state =
                 if self.order.leg.has_driver() { OfferState::Lost } else { OfferState::Withdrawn };
             for offer in self.pending_offers() {
-                self.close_offer(offer, state);
+                self.close_offer(&offer, state);
             }
         }
         super::Step { order: self.order, events: self.events, offers: self.offers }
@@ -50,9 +50,9 @@ impl<'a> Advance<'a> {
     }
 
     /// An offer ends so.
-    pub(super) fn close_offer(&mut self, offer: Offer, state: OfferState) {
+    pub(super) fn close_offer(&mut self, offer: &Offer, state: OfferState) {
         let closed_at = Some(self.facts.now);
-        self.offers.push(Offer { state, closed_at, ..offer });
+        self.offers.push(Offer { state, closed_at, ..offer.clone() });
     }
 
     pub(super) const fn now(&self) -> Timestamp {

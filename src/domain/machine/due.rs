@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Actor, Command, Leg, Notice, Order, ReasonCode, Status};
+use crate::domain::{Actor, Ask, Command, Leg, Notice, Order, ReasonCode, Status};
 
 use super::estimate::{earlier, later, minutes};
 use super::{Facts, Judgement, Step, merged};
@@ -138,10 +138,12 @@ impl Order {
     fn overdue_search(&self, facts: &Facts<'_>) -> Option<Command> {
         self.search_due().filter(|at| *at <= facts.now)?;
         let candidates = facts.candidates?.to_vec();
-        Some(match self.leg {
-            Leg::Offering if self.search.round < facts.rules.offers.rounds => Command::NextRound,
-            Leg::Offering => Command::SearchFailed,
-            _ => Command::Search(crate::domain::Ask { candidates, ..Default::default() }),
+        Some(if self.leg != Leg::Offering {
+            Command::Search(Ask { candidates, ..Ask::default() })
+        } else if self.search.round < facts.rules.offers.rounds {
+            Command::NextRound
+        } else {
+            Command::SearchFailed
         })
     }
 }

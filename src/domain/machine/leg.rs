@@ -100,7 +100,7 @@ fn expire(advance: &mut Advance<'_>) {
     let now = advance.now();
     for offer in advance.pending_offers() {
         if offer.expires_at <= now {
-            advance.close_offer(offer, OfferState::Expired);
+            advance.close_offer(&offer, OfferState::Expired);
         }
     }
 }
@@ -123,7 +123,11 @@ fn answered(advance: &Advance<'_>, id: OfferId) -> Result<Offer, Refusal> {
             Err(Refusal::OfferClosed(OfferState::Expired))
         }
         OfferState::Pending => Ok(offer.clone()),
-        closed => Err(Refusal::OfferClosed(closed)),
+        OfferState::Accepted
+        | OfferState::Declined
+        | OfferState::Expired
+        | OfferState::Withdrawn
+        | OfferState::Lost => Err(Refusal::OfferClosed(offer.state)),
     }
 }
 
@@ -131,14 +135,14 @@ fn answered(advance: &Advance<'_>, id: OfferId) -> Result<Offer, Refusal> {
 pub(super) fn accept_offer(advance: &mut Advance<'_>, id: OfferId) -> Done {
     let offer = answered(advance, id)?;
     assign(advance, offer.driver)?;
-    advance.close_offer(offer, OfferState::Accepted);
+    advance.close_offer(&offer, OfferState::Accepted);
     Ok(())
 }
 
 /// The courier does not want it. Once nobody is left who could, the round is over.
 pub(super) fn decline_offer(advance: &mut Advance<'_>, id: OfferId) -> Done {
     let offer = answered(advance, id)?;
-    advance.close_offer(offer, OfferState::Declined);
+    advance.close_offer(&offer, OfferState::Declined);
     if advance.pending_offers().is_empty() {
         advance.order.search.until = Some(advance.now());
     }

@@ -44,6 +44,17 @@ const IN_STORE: &[Status] = &[Accepted, Preparing, Ready];
 /// A courier may be named, by a dispatcher who plans ahead as early as this.
 const ASSIGNABLE: &[Status] = &[Placed, Accepted, Preparing, Ready];
 const ALIVE: &[Status] = &[Scheduled, Placed, Accepted, Preparing, Ready, PickedUp, Returning];
+/// It is, or was, handed from one to another.
+const HANDED: &[Status] = &[
+    Accepted,
+    Preparing,
+    Ready,
+    PickedUp,
+    Returning,
+    Status::Delivered,
+    Status::Failed,
+    Status::Returned,
+];
 /// Where the end of everything is, too.
 const ANY: &[Status] = Status::ALL;
 /// It can be late, and its courier near.
@@ -52,6 +63,9 @@ const GOING: &[Status] = &[Placed, Accepted, Preparing, Ready, PickedUp];
 const PROMISED: &[Status] = &[Accepted, Preparing, Ready, PickedUp];
 /// A courier has it, or is coming for it.
 const HELD: &[Leg] = &[Leg::Assigned, Leg::AtStore, Leg::EnRoute, Leg::AtDoor];
+/// It is over.
+const OVER: &[Status] =
+    &[Status::Delivered, Status::Rejected, Status::Cancelled, Status::Failed, Status::Returned];
 /// A courier is coming for it.
 const COMING: &[Leg] = &[Leg::Assigned, Leg::AtStore];
 /// A courier carries it.
@@ -97,6 +111,8 @@ static ROWS: &[Row] = &[
     row(Action::Fail, &[Returning], &[Ops]),
     // Details, any time before the end.
     row(Action::Update, ALIVE, &[Ops, Platform]),
+    // Once, any time after it.
+    row(Action::Erase, OVER, &[Platform]),
     // L1
     row(Action::Search, IN_STORE, &[System, Ops, Platform]).courier(&[Leg::None]),
     row(Action::NextRound, IN_STORE, &[System]).courier(&[Leg::Offering]),
@@ -125,6 +141,11 @@ static ROWS: &[Row] = &[
     row(Action::Watch, GOING, &[System]).courier(HELD),
     row(Action::Late, GOING, &[System]),
     row(Action::Note, ANY, &[Role::Store, Driver, Ops, Platform]),
+    // Pictures of couriers who were offline come after the end.
+    row(Action::AddProof, HANDED, &[Driver, Ops]).courier(Leg::ALL),
+    row(Action::AddProof, &[Returning, Status::Returned], &[Role::Store]).courier(Leg::ALL),
+    row(Action::AddProof, HANDED, &[Role::Store, Ops]).store_delivery(),
+    row(Action::AddProof, &[Ready, Status::Delivered], &[Role::Store, Ops]).collection(),
 ];
 
 /// Whether the role does this at all, to some order.
@@ -134,7 +155,14 @@ pub(super) fn ever(action: Action, role: Role) -> bool {
 
 /// Whether the role could do this to the order where it stands.
 pub(super) fn open(order: &Order, action: Action, role: Role) -> bool {
+    // What is erased is not to be filled again.
+    if order.erased_at.is_some() {
+        return false;
+    }
     if action == Action::Return && order.undeliverable != Undeliverable::Return {
+        return false;
+    }
+    if action == Action::Erase && order.erased_at.is_some() {
         return false;
     }
     ROWS.iter().any(|row| {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use actix_web::rt;
 use serde_json::json;
 
-use crate::support::{City, Phone, Server, Stream};
+use crate::support::{City, Phone, Server, Stream, forget};
 
 /// The newest position of the log.
 async fn top(city: &City) -> u64 {
@@ -150,7 +150,7 @@ async fn what_cannot_be_resumed_starts_from_a_snapshot() {
     // The log does not reach back any more.
     let client = server.database.connect().await;
     let cut = i64::try_from(now - 1).unwrap();
-    client.execute("delete from events where position <= $1", &[&cut]).await.unwrap();
+    forget(&client, cut).await;
     let last = format!("{epoch}:{}", now - 2);
     let mut back = Stream::follow(&server.url, &token, &query, &last).await;
     assert_eq!(back.event("snapshot").await.position(), now);

@@ -30,6 +30,12 @@ pub async fn check_log(database: &Scratch) {
     }
 }
 
+/// Has the log begin after this position, as if what was before had been dropped for its age.
+pub async fn forget(client: &Client, upto: i64) {
+    client.execute("delete from events where position <= $1", &[&upto]).await.unwrap();
+    client.execute("update log_head set oldest = $1::int8 + 1", &[&upto]).await.unwrap();
+}
+
 /// How often each order's meta was set to each number, by the log.
 pub async fn noted(database: &Scratch) -> BTreeMap<String, usize> {
     let client = database.connect().await;

@@ -21,7 +21,7 @@ pub use city::{City, merged};
 pub use database::{Scratch, connect};
 pub use follower::{Follower, Known};
 pub use issuer::{Certificate, Issuer};
-pub use log::{check_log, note, noted, waiting};
+pub use log::{check_log, forget, note, noted, waiting};
 pub use phone::{Closed, Phone};
 pub use process::Process;
 pub use raw::{Raw, UPGRADE, client_frame, encoded};

@@ -4,14 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::{
-    PIN, Scene, Step, actor, courier, courier_id, draft, id, merged, start_of_test, try_place, why,
-    window_in,
+    PIN, Scene, Step, actor, courier, courier_id, draft, id, merged, proofs, start_of_test,
+    try_place, why, window_in,
 };
 use crate::domain::machine::Judgement;
 use crate::domain::{
     Action, Actor, Candidate, Command, Draft, Driver, DriverId, Duty, Event, Fact, Fulfilment,
     Given, Leg, Notice, Offer, OfferId, OfferState, Order, Patch, Promise, Proof, ProofKind,
-    ProofRequired, ReasonCode, Refusal, Role, Stamps, Status, Undeliverable, Word,
+    ProofPoint, ProofRequired, ReasonCode, Refusal, Role, Stamps, Status, Undeliverable, Word,
 };
 
 /// Every change of status there is.
@@ -61,7 +61,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
 
 fn drafts() -> impl Strategy<Value = Draft> {
     let proofs = (any::<bool>(), prop::bool::weighted(0.3))
-        .prop_map(|(pin, photo)| ProofRequired { pin, photo, signature: false });
+        .prop_map(|(pin, photo)| ProofRequired { photo, pin, ..ProofRequired::default() });
     (
         prop::sample::select(Fulfilment::ALL),
         prop::sample::select(Undeliverable::ALL),
@@ -110,7 +110,7 @@ fn command(action: Action, body: u8) -> Command {
         Action::Prep => Command::Prep { prep_min: i32::from(body) - 5, why: None },
         Action::Pickup => Command::Pickup { proofs },
         Action::Deliver => Command::Deliver { pin, proofs },
-        Action::Collect => Command::Collect { pin },
+        Action::Collect => Command::Collect { pin, proofs },
         Action::Cancel => Command::Cancel { reason },
         Action::Fail => Command::Fail { reason },
         Action::Return => Command::Return { reason },
@@ -144,6 +144,12 @@ fn command(action: Action, body: u8) -> Command {
         Action::Watch => Command::Watch,
         Action::Late => Command::Late(Notice::ALL[usize::from(body) % 4]),
         Action::Note => Command::Note { text: format!("note {body}") },
+        Action::Erase => Command::Erase,
+        Action::AddProof => proofs::upload(
+            ProofPoint::ALL[usize::from(body) % 3],
+            [ProofKind::Photo, ProofKind::Signature, ProofKind::Scan][usize::from(body / 3) % 3],
+            &format!("{}", body % 16),
+        ),
     }
 }
 
@@ -211,12 +217,14 @@ impl Folded {
             | Fact::Returned { .. }
             | Fact::Redelivery { .. }
             | Fact::Updated { .. }
+            | Fact::Erased
             | Fact::CourierSearching { .. }
             | Fact::CourierSearchFailed
             | Fact::CourierNear { .. }
             | Fact::Eta
             | Fact::Late { .. }
             | Fact::Noted { .. }
+            | Fact::ProofAdded(_)
             | Fact::OfferSent(_)
             | Fact::OfferClosed(_)
             | Fact::DriverDuty { .. }
@@ -274,12 +282,23 @@ fn check_leg(order: &Order) {
 }
 
 fn check_accepted(before: &Order, after: &Order, events: &[Event], by: &Actor, now: Timestamp) {
-    let remarks = events.iter().all(|event| matches!(event.fact, Fact::Noted { .. }));
-    assert!(remarks || !before.status.is_terminal(), "an order that is over changes no more");
+    let is_erased = matches!(events, [event] if event.fact == Fact::Erased);
+    let remarks =
+        events.iter().all(|event| matches!(event.fact, Fact::Noted { .. } | Fact::ProofAdded(_)));
+    let is_over = before.status.is_terminal();
+    assert!(is_over || !is_erased, "only an order that is over is erased");
+    assert!(!is_over || remarks || is_erased, "an order that is over is erased at most");
+    assert_eq!(after.erased_at.is_some(), is_erased || before.erased_at.is_some());
     let folded =
         events.iter().fold(Folded::of(before), |folded, event| folded.fold(event, after.leg, now));
     assert_eq!(folded, Folded::of(after));
-    if before.status == after.status {
+    if is_erased {
+        let who = (before.status_by.role != Role::Customer).then_some(&before.status_by.id);
+        assert_eq!(after.status_by.id, who.cloned().unwrap_or_default());
+        let words = (&after.dropoff, &after.note, &after.meta);
+        assert_eq!(words, (&None, &None, &serde_json::json!({})));
+        assert!(after.reason.as_ref().is_none_or(|reason| reason.note.is_none()));
+    } else if before.status == after.status {
         assert_eq!(before.status_by, after.status_by);
     } else {
         assert_eq!(after.status_by, *by);
