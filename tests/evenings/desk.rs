@@ -18,10 +18,9 @@ impl Town<'_> {
         app: usize,
         order: OrderId,
         candidates: Option<Vec<Candidate>>,
-        unseen_at: Option<Option<StoreId>>,
+        unseen_at: Option<StoreId>,
     ) {
-        let looked_up =
-            LookedUp { candidates, attended: unseen_at.is_some(), unseen_at: unseen_at.flatten() };
+        let looked_up = LookedUp { candidates, attended: unseen_at.is_some(), unseen_at };
         let change = Change {
             tenant: self.tenant(),
             by: Actor::system(),

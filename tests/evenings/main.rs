@@ -56,7 +56,7 @@ use support::{Scratch, config, of};
 use town::Town;
 
 /// Evenings of a run that says nothing else: some 20 seconds.
-const EVENINGS: u64 = 32;
+const EVENINGS: u64 = 24;
 /// Evenings that go side by side, on one log.
 const SIDE_BY_SIDE: usize = 4;
 const SEED: u64 = 20_260_101;
