@@ -61,16 +61,9 @@ impl Api {
             if self.database.find_order(principal.tenant, order).await?.is_none() {
                 return Err(Problem::not_found());
             }
-            let candidates = self.database.find_candidates_of(order, named.as_deref()).await?;
-            // It may be the doing of the same request, just now.
-            let is_refused = named.is_some() && candidates.is_empty();
-            if is_refused && !self.is_known(claim.as_ref()).await? {
-                let detail = "none of these couriers is on duty with room and was not asked before";
-                return Err(Problem::field("drivers", detail));
-            }
-            candidates
+            self.database.find_candidates_of(order, named.as_deref()).await?
         };
-        let ask = Ask { mode, offer_s: body.offer_s, candidates };
+        let ask = Ask { mode, offer_s: body.offer_s, named: named.is_some(), candidates };
         self.command(asked, order, Command::Search(ask), request, ActionBody::default()).await
     }
 
@@ -227,6 +220,14 @@ fn drivers_of(texts: &[String]) -> Result<Vec<DriverId>, Problem> {
     if texts.is_empty() || texts.len() > DRIVERS_MAX {
         return Err(Problem::field("drivers", format!("must have 1 to {DRIVERS_MAX} entries")));
     }
-    let named = texts.iter().enumerate().map(|(nth, text)| id(&format!("drivers[{nth}]"), text));
-    named.collect()
+    let mut named: Vec<DriverId> = Vec::with_capacity(texts.len());
+    for (nth, text) in texts.iter().enumerate() {
+        let field = format!("drivers[{nth}]");
+        let driver = id(&field, text)?;
+        if named.contains(&driver) {
+            return Err(Problem::field(field, "is named twice"));
+        }
+        named.push(driver);
+    }
+    Ok(named)
 }

@@ -65,6 +65,7 @@ mod tenants;
 mod timers;
 mod tokens;
 mod tours;
+mod two_couriers;
 mod two_processes;
 mod validating;
 mod webhook_outages;
