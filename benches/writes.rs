@@ -199,7 +199,7 @@ async fn caller(
                     let command = match nth {
                         1 => Command::Accept { prep_min: Some(10) },
                         2 => Command::Ready,
-                        _ => Command::Collect { pin: None },
+                        _ => Command::Collect { pin: None, proofs: vec![] },
                     };
                     (&tablet, Target::Order { id, command: Box::new(command) })
                 }

@@ -220,6 +220,14 @@ create table orders (
     told text[] not null default '{}'::text[],
     -- When all that is personal in it was erased; absent before. Its request_hash is empty since.
     erased_at timestamp with time zone,
+    -- Whether the drop-off needs a scanned code.
+    proof_scan boolean not null default false,
+    -- Kinds of proofs that the pick-up needs.
+    proof_pickup text[] not null default '{}'::text[],
+    -- Kinds of proofs that the return needs.
+    proof_return text[] not null default '{}'::text[],
+    -- The proofs it has, as point:kind:microseconds:hash; the hash of those that were uploaded.
+    proofs text[] not null default '{}'::text[],
     constraint orders_pkey PRIMARY KEY (id),
     constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
@@ -469,6 +477,39 @@ CREATE INDEX events_store ON events USING btree (store_id, "position") WHERE (st
 CREATE INDEX events_tenant ON events USING btree (tenant_id, "position");
 create table events_from_1 partition of events for values from (minvalue) to (maxvalue);
 
+-- What proves the hand-overs of orders, each as it was shown.
+create table proofs (
+    id uuid not null,
+    tenant_id uuid not null,
+    order_id uuid not null,
+    -- What it proves: pickup, dropoff or return.
+    at_point text not null,
+    kind text not null,
+    -- The delivery attempt that it is of.
+    attempt integer not null,
+    -- Where it is, if it is kept elsewhere.
+    url text,
+    -- The text of a scanned code, or whatever came as a reference.
+    ref text,
+    -- What data is; null without.
+    content_type text,
+    -- SHA-256 of what was uploaded; null when it came with an action.
+    hash bytea,
+    -- The picture, if it is kept here.
+    data bytea,
+    by_role text not null,
+    by_id text not null,
+    -- When it was made, by the device that made it.
+    occurred_at timestamp with time zone not null,
+    recorded_at timestamp with time zone not null,
+    lat double precision,
+    lng double precision,
+    constraint proofs_pkey PRIMARY KEY (id),
+    constraint proofs_order_id_fkey FOREIGN KEY (order_id) REFERENCES orders(id) ON DELETE CASCADE,
+    constraint proofs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
+);
+CREATE INDEX proofs_order ON proofs USING btree (order_id, recorded_at, id);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,
@@ -569,7 +610,11 @@ create type order_record as (
     eta_source text,
     eta_at timestamp with time zone,
     told text[],
-    erased_at timestamp with time zone
+    erased_at timestamp with time zone,
+    proof_scan boolean,
+    proof_pickup text[],
+    proof_return text[],
+    proofs text[]
 );
 
 -- An event before its position is drawn.
@@ -623,6 +668,26 @@ create type offer_record as (
     distance_m integer
 );
 
+create type proof_record as (
+    id uuid,
+    tenant_id uuid,
+    order_id uuid,
+    at_point text,
+    kind text,
+    attempt integer,
+    url text,
+    ref text,
+    content_type text,
+    hash bytea,
+    data bytea,
+    by_role text,
+    by_id text,
+    occurred_at timestamp with time zone,
+    recorded_at timestamp with time zone,
+    lat double precision,
+    lng double precision
+);
+
 CREATE OR REPLACE FUNCTION store_record(s stores)
  RETURNS store_record
  LANGUAGE sql
@@ -647,7 +712,21 @@ CREATE OR REPLACE FUNCTION order_record(o orders)
  LANGUAGE sql
  IMMUTABLE
 AS $function$
-    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment, o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone, o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door, o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action, o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt, o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at, o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at, o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at, o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta, o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note, o.status_by_role, o.status_by_id, o.meta, o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round, o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at, o.told, o.erased_at)::order_record
+    select row(o.id, o.tenant_id, o.external_id, o.store_id, o.short_code, o.fulfilment,
+               o.status, o.leg, o.version, o.driver_id, o.dropoff_name, o.dropoff_phone,
+               o.dropoff_address, o.dropoff_lat, o.dropoff_lng, o.dropoff_notes, o.leave_at_door,
+               o.items, o.note, o.window_from, o.window_to, o.prep_min, o.undeliverable_action,
+               o.proof_photo, o.proof_signature, o.proof_pin, o.pin, o.pin_tries, o.attempt,
+               o.created_at, o.placed_at, o.accepted_at, o.preparing_at, o.ready_at,
+               o.assigned_at, o.at_store_at, o.picked_up_at, o.at_door_at, o.delivered_at,
+               o.rejected_at, o.cancelled_at, o.failed_at, o.returning_at, o.returned_at,
+               o.accept_by, o.release_at, o.ready_eta, o.pickup_eta, o.dropoff_eta,
+               o.dropoff_eta_lo, o.dropoff_eta_hi, o.reason_code, o.reason_by, o.reason_note,
+               o.status_by_role, o.status_by_id, o.meta,
+               o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round,
+               o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at,
+               o.told, o.erased_at, o.proof_scan, o.proof_pickup, o.proof_return,
+               o.proofs)::order_record
 $function$;
 
 CREATE OR REPLACE FUNCTION webhook_record(w webhooks)

@@ -134,6 +134,7 @@ impl App {
             shared: SharedReads::new(config.database.shared_reads_max),
             long_polls: Semaphore::new(config.api.long_polls_max),
             poster: poster.clone(),
+            proof_uploads: Semaphore::new(config.proofs.uploads_max),
             pings: Semaphore::new(config.webhooks.deliveries_max),
             attendance,
             link_places: LinkPlaces::new(config.links.sockets_max),

@@ -105,6 +105,8 @@ sections! {
         bulk_body_limit_bytes: usize, }
     /// `[links]`
     Links { full_view_s: Secs, ttl_max_h: u32, per_order_max: u32, sockets_max: usize, keep_s: Secs, }
+    /// `[proofs]`
+    Proofs { body_limit_bytes: usize, data_limit_bytes: usize, uploads_max: usize, store_s: Secs, }
     /// `[webhooks]`
     Webhooks { allow_http: bool, allow_private: bool, ca_file: String, per_tenant_max: u32,
         timeout_ms: Millis, answer_limit_bytes: usize, deliveries_max: usize, turn_s: Secs,
@@ -116,8 +118,8 @@ sections! {
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, webhooks: Webhooks,
-        retention: Retention, log: Log, }
+        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, proofs: Proofs,
+        webhooks: Webhooks, retention: Retention, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -235,6 +237,9 @@ impl Config {
             links.full_view_s 60..=86_400; links.ttl_max_h 1..=8_760; links.per_order_max 1..=100;
             links.sockets_max 1..=100_000; links.keep_s 0..=31_536_000;
             api.bulk_items_max 1..=5_000; api.bulk_body_limit_bytes 1_024..=67_108_864;
+            proofs.body_limit_bytes 1_024..=16_777_216;
+            proofs.data_limit_bytes 0..=1_048_576; proofs.uploads_max 1..=1_000;
+            proofs.store_s 0..=31_536_000;
             webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
             webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;
             webhooks.turn_s 1..=300; webhooks.page_len 1..=1_000; webhooks.lease_s 10..=600;

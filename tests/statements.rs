@@ -37,6 +37,8 @@ mod offers;
 mod partitions;
 #[path = "statements/plans.rs"]
 mod plans;
+#[path = "statements/proofs.rs"]
+mod proofs;
 #[path = "statements/records.rs"]
 mod records;
 #[path = "statements/schema.rs"]

@@ -1,6 +1,7 @@
 -- find_candidates: for each of these orders that searches for a courier now, who could be asked: on
 -- duty, with room, not asked in this search, within reach, the nearest first; a row without a
--- courier when there is none. With drivers named only those, wherever they are.
+-- courier when there is none. With drivers named only those, wherever they are. A search that is
+-- yet to begin has asked nobody; the squares of the grid reach further than the radius.
 -- $1 orders uuid[]   $2 drivers uuid[]?   $3 is_asked bool   $4 radius_m float8   $5 nearest int8
 -- $6 limit int8
 -- => order_id uuid   driver_id uuid?   distance_m int4?   room int8?
@@ -39,9 +40,10 @@ left join lateral (
                - (select count(*) from offers p
                   where p.driver_id = d.id and p.state = 'pending') as room
         from drivers d where d.id = n.driver_id) r
-    where r.room > 0 and n.driver_id is distinct from o.lost_by
+    where r.room > 0 and (n.distance_m is null or n.distance_m <= $4::float8)
+      and n.driver_id is distinct from o.lost_by
       and not exists (select from offers f
-                      where f.order_id = o.id and f.since = o.search_since
+                      where o.leg = 'offering' and f.order_id = o.id and f.since = o.search_since
                         and f.driver_id = n.driver_id)
     order by n.distance_m nulls last limit $6
 ) c on true

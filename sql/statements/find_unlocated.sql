@@ -20,7 +20,7 @@ cross join lateral (
                       where l.driver_id = d.id and l.recv_at > now() - interval '5 minutes')
       and d.id is distinct from o.lost_by
       and not exists (select from offers f
-                      where f.order_id = o.id and f.since = o.search_since
+                      where o.leg = 'offering' and f.order_id = o.id and f.since = o.search_since
                         and f.driver_id = d.id)
 ) n
 where o.id = $1 and n.room > 0

@@ -1,4 +1,5 @@
--- update_orders: the orders that one batch changed become rows; what never changes is left alone.
+-- update_orders: the orders that one batch changed become rows; what never changes is left alone,
+-- and so is an end by what comes after it.
 -- $1 records order_record[]   $2 closed bool[]   $3 at timestamptz
 -- locks: order rows held (lock_orders)
 -- index: orders_pkey
@@ -23,9 +24,11 @@ update orders o set
     search_at = r.search_at, search_since = r.search_since, search_round = r.search_round,
     search_mode = r.search_mode, search_offer_s = r.search_offer_s, search_until = r.search_until,
     lost_by = r.lost_by, eta_source = r.eta_source, eta_at = r.eta_at, told = r.told,
-    erased_at = r.erased_at,
+    erased_at = r.erased_at, proofs = r.proofs,
     request_hash = case when r.erased_at is null then o.request_hash else ''::bytea end,
-    closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end, updated_at = $3
+    closed_at = case when ($2::bool[])[r.nth]
+        then case when o.closed_at is null then $3::timestamptz else o.closed_at end end,
+    updated_at = $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
     driver_id, dropoff_name, dropoff_phone, dropoff_address, dropoff_lat, dropoff_lng,
@@ -36,5 +39,6 @@ from rows from (unnest($1::order_record[])) with ordinality as r (
     returned_at, accept_by, release_at, ready_eta, pickup_eta, dropoff_eta, dropoff_eta_lo,
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
     batch_id, stop_seq, stops_before, search_at, search_since, search_round, search_mode,
-    search_offer_s, search_until, lost_by, eta_source, eta_at, told, erased_at, nth)
+    search_offer_s, search_until, lost_by, eta_source, eta_at, told, erased_at, proof_scan,
+    proof_pickup, proof_return, proofs, nth)
 where o.id = r.id

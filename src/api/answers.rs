@@ -6,10 +6,12 @@
 
 use utoipa::ToSchema;
 
+use crate::view::schema::event::By;
 use crate::view::schema::{
     Action, BatchId, CredentialId, Driver, Event, EventId, Leg, LinkToken, Offer, OfferData, Order,
     OrderId, Store, Time, WebhookId,
 };
+use crate::view::schema::{PictureType, Place, ProofId, ProofKind, ProofPoint};
 
 /// A page of orders, newest first.
 #[derive(ToSchema)]
@@ -159,6 +161,58 @@ pub struct ItemProblem {
     /// What the caller may do to the order as it stands.
     #[schema(required = false)]
     pub allowed: Vec<Action>,
+}
+
+/// A proof of a hand-over, as the caller may see it.
+#[derive(ToSchema)]
+pub struct Proof {
+    /// Its identifier.
+    pub id: ProofId,
+    /// The order that it is of.
+    pub order: OrderId,
+    /// Of which hand-over.
+    pub point: ProofPoint,
+    /// What it is.
+    pub kind: ProofKind,
+    /// When it was recorded.
+    pub at: Time,
+    /// What its picture is, if that is kept here.
+    #[schema(required = false)]
+    pub content_type: PictureType,
+    /// Bytes of that picture.
+    #[schema(required = false, minimum = 1)]
+    pub bytes: u64,
+    /// Where it is, if it is kept elsewhere; for who may look at it.
+    #[schema(required = false)]
+    pub url: String,
+    /// The path of its picture, if that is kept here; for who may look at it.
+    #[schema(required = false)]
+    pub href: String,
+    /// The attempt at delivering that it is of; not for customers.
+    #[schema(required = false)]
+    pub attempt: i32,
+    /// When it was made by the device; not for customers.
+    #[schema(required = false)]
+    pub occurred_at: Time,
+    /// Who handed it in; not for customers.
+    #[schema(required = false)]
+    pub by: By,
+    /// The text of a scanned code, or another reference; for dispatchers and the platform.
+    #[schema(rename = "ref", required = false)]
+    pub reference: String,
+    /// Where the device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+    /// The order's version; to who hands it in.
+    #[schema(required = false, minimum = 1)]
+    pub version: i64,
+}
+
+/// An order's proofs that the caller may look at, the oldest first.
+#[derive(ToSchema)]
+pub struct ProofsPage {
+    /// The proofs.
+    pub proofs: Vec<Proof>,
 }
 
 /// A tracking link.

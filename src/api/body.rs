@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{Problem, ProblemCode};
 use crate::domain::{
-    Dropoff, Item, Place, Proof, ProofKind, ProofRequired, ReasonCode, Window, Word,
+    Dropoff, Item, Place, Proof, ProofKind, ProofKinds, ProofRequired, ReasonCode, Window, Word,
 };
 use crate::view::schema;
 
@@ -198,19 +198,26 @@ struct ItemBody {
     qty: i32,
 }
 
-/// Which proofs a delivery needs.
+/// Which proofs its hand-overs need.
 #[derive(Debug, Deserialize, Default, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one kind")]
 struct ProofRequiredBody {
-    /// A picture.
-    #[serde(default)]
+    /// At the drop-off, a picture.
     photo: bool,
-    /// A signature.
-    #[serde(default)]
+    /// At the drop-off, a signature.
     signature: bool,
-    /// The customer's PIN.
-    #[serde(default)]
+    /// At the drop-off, the customer's PIN.
     pin: bool,
+    /// At the drop-off, a scanned code.
+    scan: bool,
+    /// Of these kinds at the pick-up.
+    #[schema(value_type = Vec<schema::ProofKind>)]
+    pickup: Vec<String>,
+    /// Of these kinds when it is brought back.
+    #[serde(rename = "return")]
+    #[schema(value_type = Vec<schema::ProofKind>)]
+    back: Vec<String>,
 }
 
 /// An order to place.
@@ -259,12 +266,30 @@ impl OrderBody {
         self.items.iter().enumerate().map(item).collect()
     }
 
-    pub(super) const fn proof_required(&self) -> ProofRequired {
-        ProofRequired {
-            photo: self.proof_required.photo,
-            signature: self.proof_required.signature,
-            pin: self.proof_required.pin,
-        }
+    pub(super) fn proof_required(&self) -> Result<ProofRequired, Problem> {
+        let body = &self.proof_required;
+        let kinds = |point: &str, words: &[String]| -> Result<ProofKinds, Problem> {
+            let kind = |(nth, text): (usize, &String)| {
+                let path = format!("proof_required.{point}[{nth}]");
+                let kind = word(&path, text)?;
+                if kind == ProofKind::Pin {
+                    return Err(Problem::field(path, "a PIN proves a drop-off only"));
+                }
+                Ok(kind)
+            };
+            if words.len() > ProofKind::ALL.len() {
+                return Err(Problem::field(format!("proof_required.{point}"), "names too many"));
+            }
+            words.iter().enumerate().map(kind).collect()
+        };
+        Ok(ProofRequired {
+            photo: body.photo,
+            signature: body.signature,
+            pin: body.pin,
+            scan: body.scan,
+            pickup: kinds("pickup", &body.pickup)?,
+            back: kinds("return", &body.back)?,
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::body::parse;
 use super::orders::order_id;
 use super::{Answer, Api, Asked, Problem, ProblemCode, audience, only};
-use crate::auth::{self, Principal, is_link_token, new_link_token};
+use crate::auth::{self, Principal, is_link_token};
 use crate::domain::{CredentialId, LinkTerm, Order, Role};
 use crate::store::{FoundLink, Link};
 use crate::view::{self, stamp};
@@ -59,7 +59,8 @@ fn shown(link: &Link, order: &Order) -> Value {
 }
 
 impl Api {
-    /// Makes a link. Its token is shown here and never again, also not to the same key.
+    /// Makes a link. Its token is shown here, and again to the same key as long as the secret that
+    /// made it is known; to nobody else.
     pub async fn create_link(
         &self,
         asked: &Asked,
@@ -79,12 +80,13 @@ impl Api {
             Some(_) => return Err(Problem::field("ttl_h", format!("must be 1 to {longest}"))),
         };
         let (_position, sheet) = self.visible_order(principal, id).await?;
-        let (token, hash) = new_link_token();
+        let link = CredentialId::new();
+        let hash = auth::hash(&self.keys.link_token(link));
         let most = self.config.links.per_order_max;
         let whose = (principal.tenant, id);
         let request = ("link.create", &*id.to_string(), &given);
-        let made = self.once(asked, request, async |database| {
-            let Some(link) = database.insert_link(whose, &hash, ttl_h, most).await? else {
+        let answer = self.once(asked, request, async |database| {
+            let Some(link) = database.insert_link(whose, (link, &hash), ttl_h, most).await? else {
                 let count = self.database.list_links(principal.tenant, id).await?.len();
                 if u32::try_from(count).is_ok_and(|count| count < most) {
                     return Err(link_ended());
@@ -94,10 +96,28 @@ impl Api {
             };
             Ok(Answer::made((shown(&link, &sheet.order), true)))
         });
-        let mut answer = made.await?;
-        if !answer.replayed {
-            answer.put("url", format!("/t/{token}").into());
-            answer.put("token", token.into());
+        self.with_token(principal, answer.await?).await
+    }
+
+    /// The answer with the token of the link that was made. It is derived again; by another secret
+    /// than the first time it is another token, that opens nothing, and is not shown.
+    async fn with_token(
+        &self,
+        principal: &Principal,
+        mut answer: Answer,
+    ) -> Result<Answer, Problem> {
+        let id = answer.body.as_ref().and_then(|body| body.get("id")).and_then(Value::as_str);
+        let Some(Ok(id)) = id.map(str::parse::<CredentialId>) else { return Ok(answer) };
+        for token in self.keys.link_tokens(id) {
+            let is_its_own = !answer.replayed || {
+                let found = self.database.find_link(&auth::hash(&token)).await?;
+                found.is_some_and(|link| (link.tenant, link.id) == (principal.tenant, id))
+            };
+            if is_its_own {
+                answer.put("url", format!("/t/{token}").into());
+                answer.put("token", token.into());
+                break;
+            }
         }
         Ok(answer)
     }

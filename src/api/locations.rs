@@ -85,14 +85,17 @@ impl Api {
         let highest = points.iter().map(|point| point.n).max();
         let newest = points.into_iter().max_by_key(|point| (point.at, point.n));
         let tenant = principal.tenant;
-        self.once(asked, ("locations", "", &given), async |database| {
+        let mut arriving = Vec::new();
+        let answer = self.once(asked, ("locations", "", &given), async |database| {
             if let Some(newest) = &newest {
-                let arriving = database.note_location(tenant, driver, newest).await?;
-                self.tell_arrivals(tenant, arriving).await;
+                arriving = database.note_location(tenant, driver, newest).await?;
             }
             Ok(Answer::of(json!({"n": highest, "refused": refused})))
-        })
-        .await
+        });
+        let answer = answer.await?;
+        // Only now: the writer sees what is committed, and needs a connection as well.
+        self.tell_arrivals(tenant, arriving).await;
+        Ok(answer)
     }
 
     /// Has orders looked at whose courier seems to be about to arrive.

@@ -23,6 +23,7 @@ mod once;
 mod orders;
 mod parties;
 mod problem;
+mod proofs;
 mod rpc;
 mod shared;
 mod tokens;
@@ -48,6 +49,7 @@ pub use once::Answer;
 pub use orders::{Asked, ListQuery, OrderAnswer, members};
 pub use parties::{DriverBody, DriverPatchBody, DutyBody, PauseBody, StoreBody, StorePatchBody};
 pub use problem::{Problem, ProblemCode, Standing};
+pub use proofs::{NewProofBody, ProofAnswer};
 pub use shared::{MissedPage, SharedReads, StateKey};
 pub use tokens::TokenBody;
 pub use webhooks::{RotateBody, WebhookBody, WebhookPatchBody, replay_after};
@@ -93,6 +95,8 @@ pub struct Api {
     pub poster: Poster,
     /// Pings of webhooks that may still be under way.
     pub pings: Semaphore,
+    /// Proofs that may still be handed in at once.
+    pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
     /// Sockets of each tracking link.

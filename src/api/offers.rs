@@ -9,7 +9,7 @@ use super::orders::{id, order_id};
 use super::{Answer, Api, Asked, OrderAnswer, Problem, only};
 use crate::auth::Principal;
 use crate::domain::{Ask, BatchId, Command, DriverId, OfferId, OfferMode, OrderId, Role};
-use crate::store::{Change, Target};
+use crate::store::{Change, Claim, Target};
 use crate::view;
 
 /// Couriers that may be named at once.
@@ -63,18 +63,26 @@ impl Api {
         let body: SearchBody = parse(body)?;
         let mode = body.mode.as_deref().map(|mode| word::<OfferMode>("mode", mode)).transpose()?;
         let named = body.drivers.map(|drivers| drivers_of(&drivers)).transpose()?;
-        // Of another tenant's order nobody is found, and it is not found itself either.
-        if self.database.find_order(principal.tenant, order).await?.is_none() {
-            return Err(Problem::not_found());
-        }
-        let candidates = self.database.find_candidates_of(order, named.as_deref()).await?;
-        if named.is_some() && candidates.is_empty() {
-            let detail = "none of these couriers is on duty with room and was not asked before";
-            return Err(Problem::field("drivers", detail));
-        }
-        let ask = Ask { mode, offer_s: body.offer_s, candidates };
         let request = ("search", order.to_string(), fingerprint);
+        let claim = asked.claim((request.0, &request.1, &request.2))?;
+        // Whoever was asked by the first request is free no longer when it is repeated.
+        let candidates = if self.is_known(claim.as_ref()).await? {
+            Vec::new()
+        } else {
+            // Of another tenant's order nobody is found, and it is not found itself either.
+            if self.database.find_order(principal.tenant, order).await?.is_none() {
+                return Err(Problem::not_found());
+            }
+            self.database.find_candidates_of(order, named.as_deref()).await?
+        };
+        let ask = Ask { mode, offer_s: body.offer_s, named: named.is_some(), candidates };
         self.command(asked, order, Command::Search(ask), request, ActionBody::default()).await
+    }
+
+    /// Whether the writer has answered this key before, and will again.
+    async fn is_known(&self, claim: Option<&Claim>) -> Result<bool, Problem> {
+        let Some(claim) = claim else { return Ok(false) };
+        Ok(self.recall(claim).await?.is_some())
     }
 
     /// Calls a search off; its offers are withdrawn.
@@ -90,7 +98,7 @@ impl Api {
         self.command(asked, id, Command::SearchFailed, request, ActionBody::default()).await
     }
 
-    async fn command(
+    pub(super) async fn command(
         &self,
         asked: &Asked,
         order: OrderId,
@@ -224,6 +232,14 @@ fn drivers_of(texts: &[String]) -> Result<Vec<DriverId>, Problem> {
     if texts.is_empty() || texts.len() > DRIVERS_MAX {
         return Err(Problem::field("drivers", format!("must have 1 to {DRIVERS_MAX} entries")));
     }
-    let named = texts.iter().enumerate().map(|(nth, text)| id(&format!("drivers[{nth}]"), text));
-    named.collect()
+    let mut named: Vec<DriverId> = Vec::with_capacity(texts.len());
+    for (nth, text) in texts.iter().enumerate() {
+        let field = format!("drivers[{nth}]");
+        let driver = id(&field, text)?;
+        if named.contains(&driver) {
+            return Err(Problem::field(field, "is named twice"));
+        }
+        named.push(driver);
+    }
+    Ok(named)
 }

@@ -293,7 +293,7 @@ where
 
 fn draft(principal: &Principal, body: OrderBody) -> Result<Draft, Problem> {
     let items = body.items()?;
-    let proof_required = body.proof_required();
+    let proof_required = body.proof_required()?;
     let fulfilment = match &body.fulfilment {
         Some(text) => word("fulfilment", text)?,
         None => Fulfilment::Delivery,
@@ -377,8 +377,7 @@ pub fn members(action: Action) -> Option<(&'static [&'static str], bool)> {
         | Action::Unassign
         | Action::Drop => &["reason", "note"],
         Action::Pickup | Action::Returned => &["proofs"],
-        Action::Deliver => &["pin", "proofs"],
-        Action::Collect => &["pin"],
+        Action::Deliver | Action::Collect => &["pin", "proofs"],
         Action::Assign => &["driver"],
         Action::Note => &["note"],
         Action::Release
@@ -400,7 +399,8 @@ pub fn members(action: Action) -> Option<(&'static [&'static str], bool)> {
         | Action::DeclineOffer
         | Action::Route
         | Action::Watch
-        | Action::Late => return None,
+        | Action::Late
+        | Action::AddProof => return None,
     };
     let asks = matches!(
         action,
@@ -434,7 +434,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         },
         Action::Pickup => Command::Pickup { proofs: body.proofs()? },
         Action::Deliver => Command::Deliver { pin: body.pin()?, proofs: body.proofs()? },
-        Action::Collect => Command::Collect { pin: body.pin()? },
+        Action::Collect => Command::Collect { pin: body.pin()?, proofs: body.proofs()? },
         Action::Cancel => Command::Cancel { reason: body.reason()? },
         Action::Fail => Command::Fail { reason: body.reason()? },
         Action::Return => Command::Return { reason: body.reason()? },
@@ -464,6 +464,7 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::DeclineOffer
         | Action::Route
         | Action::Watch
-        | Action::Late => return Err(Problem::not_found()),
+        | Action::Late
+        | Action::AddProof => return Err(Problem::not_found()),
     })
 }

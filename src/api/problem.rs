@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::body::FieldProblem;
-use crate::domain::{Action, Actor, Leg, Order, Refusal, Role, Status, Word};
+use crate::domain::{Action, Actor, Leg, Order, ProofKind, Refusal, Role, Status, Word};
 use crate::store::{Error, WriteError};
 
 /// The words. Each has one HTTP status and one protocol code, in the tables of those rooms.
@@ -166,6 +166,7 @@ impl Problem {
 
     /// What the order machine refused, to `by`, about `order`.
     pub fn refused(refusal: Refusal, order: Option<&Order>, by: &Actor) -> Self {
+        let mut fields = Vec::new();
         let (code, detail) = match refusal {
             Refusal::NotFound => return Self::not_found(),
             Refusal::RoleNotAllowed => return Self::role_not_allowed(),
@@ -190,6 +191,7 @@ impl Problem {
                 (ProblemCode::OfferClosed, format!("the offer is {state}"))
             }
             Refusal::ProofRequired(kinds) => {
+                fields = kinds.iter().map(|kind| missing(*kind)).collect();
                 let kinds: Vec<_> = kinds.into_iter().map(Word::word).collect();
                 (ProblemCode::ProofRequired, format!("still required: {}", kinds.join(", ")))
             }
@@ -213,7 +215,7 @@ impl Problem {
                 (ProblemCode::HasOpenOrders, "its open orders must end first".to_owned())
             }
         };
-        let mut problem = Self::new(code, detail);
+        let mut problem = Self { fields, ..Self::new(code, detail) };
         // A courier who was asked for an order, and has it not, does not hear how it stands.
         let known = order.filter(|order| {
             let theirs = order.driver.is_some_and(|driver| driver.to_string() == by.id);
@@ -254,6 +256,12 @@ impl Problem {
         }
         body
     }
+}
+
+/// A proof that is missing: a PIN is a member of its own.
+fn missing(kind: ProofKind) -> FieldProblem {
+    let field = if kind == ProofKind::Pin { "pin" } else { "proofs" };
+    FieldProblem { field: field.to_owned(), detail: format!("{kind} is required") }
 }
 
 impl From<Error> for Problem {

@@ -60,6 +60,10 @@ impl Api {
                 }
                 Err(problem) => Err(problem),
             },
+            ("proof", "add") => match required(&mut data, "order") {
+                Ok(order) => self.add_proof(&asked, &order, data).await.map(|added| added.body),
+                Err(problem) => Err(problem),
+            },
             ("order", action) => match take(&mut data, "order") {
                 Ok(Some(order)) => match self.act(&asked, &order, action, data).await {
                     // An action that is not there is a method that is not there.
@@ -196,7 +200,8 @@ pub(super) fn is_unknown_action(action: &str) -> bool {
                 | Action::DeclineOffer
                 | Action::Route
                 | Action::Watch
-                | Action::Late)
+                | Action::Late
+                | Action::AddProof)
     )
 }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::claims::{Claims, OwnClaims};
 use super::grant::{Grant, SubscriptionGrant};
 use super::jwks::PublicKeys;
+use super::link::LinkKey;
 use super::{Permit, Principal, hash};
 use crate::config;
 use crate::domain::CredentialId;
@@ -77,6 +78,9 @@ pub struct Keys {
     encoding: EncodingKey,
     /// The one that signs first.
     secrets: Vec<Key>,
+    /// Of the secret that signs, and of those before it.
+    pub(super) links: LinkKey,
+    pub(super) prior_links: Vec<LinkKey>,
     public: Arc<RwLock<Arc<PublicKeys>>>,
     trust: Trust,
     /// Bytes of the longest token looked at.
@@ -108,6 +112,8 @@ impl Keys {
         Self {
             encoding: EncodingKey::from_secret(secret.as_bytes()),
             secrets: vec![Key::of_secret(secret)],
+            links: LinkKey::of_secret(secret),
+            prior_links: vec![],
             public: Arc::default(),
             trust: Trust::default(),
             token_limit: 8_192,
@@ -119,7 +125,10 @@ impl Keys {
     /// The keys of the configuration; the public ones are still to be [trusted](Self::trust).
     pub fn configured(auth: &config::Auth) -> Self {
         let mut keys = Self::new(&auth.secret.0);
-        keys.secrets.extend(auth.previous_secrets.iter().map(|secret| Key::of_secret(&secret.0)));
+        for secret in &auth.previous_secrets {
+            keys.secrets.push(Key::of_secret(&secret.0));
+            keys.prior_links.push(LinkKey::of_secret(&secret.0));
+        }
         keys.trust = Trust {
             issuer: auth.issuer.clone(),
             audience: auth.audience.clone(),

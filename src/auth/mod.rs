@@ -3,9 +3,10 @@
 //! A token is a JWT. A connection token names a tenant, a role and a subject; a subscription
 //! token a tenant, a subject and one channel. We sign with a shared secret (HS256); others, whose
 //! public keys we are told to trust, by RS256, ES256 or `EdDSA`. An API key is 256 random bits of
-//! which only the hash is kept, and speaks for the platform; a tracking link's token is made alike,
-//! and speaks for a customer of one order who may only look. Verifying takes the time as an
-//! argument; [`now`] is the only clock of the process that dates anything.
+//! which only the hash is kept, and speaks for the platform. A tracking link's token is as long, made
+//! of the link's identifier by the secret, and speaks for a customer of one order who may only
+//! look. Verifying takes the time as an argument; [`now`] is the only clock of the process that
+//! dates anything.
 //!
 //! Absent on purpose: it looks nothing up and fetches nothing. Whose an API key or a link is, the
 //! database knows; public keys are brought by the `jwks` room.
@@ -15,6 +16,7 @@ mod grant;
 mod info;
 mod jwks;
 mod keys;
+mod link;
 mod permit;
 mod principal;
 #[cfg(test)]
@@ -27,14 +29,12 @@ pub use grant::{Grant, SubscriptionGrant};
 pub use info::Info;
 pub use jwks::{JwksError, PublicKeys};
 pub use keys::{Keys, TokenError};
+pub use link::{LINK_PREFIX, is_link_token};
 pub use permit::Permit;
 pub use principal::{Principal, bearer};
 
 /// What an API key begins with, so that scanners for leaked secrets can find it.
 pub const API_KEY_PREFIX: &str = "ock_";
-
-/// What a tracking link's token begins with, for the same reason and to tell it from the others.
-pub const LINK_PREFIX: &str = "tl_";
 
 /// The clock that tokens are judged by.
 #[expect(clippy::disallowed_methods, reason = "the one clock of the process")]
@@ -53,19 +53,6 @@ pub fn new_api_key() -> (String, Vec<u8>) {
     let key = format!("{API_KEY_PREFIX}{}", new_secret());
     let hash = hash(&key);
     (key, hash)
-}
-
-/// A new tracking link's token and what is kept of it.
-pub fn new_link_token() -> (String, Vec<u8>) {
-    let token = format!("{LINK_PREFIX}{}", new_secret());
-    let hash = hash(&token);
-    (token, hash)
-}
-
-/// Whether a text can be the token of a tracking link at all.
-pub fn is_link_token(text: &str) -> bool {
-    let secret = text.strip_prefix(LINK_PREFIX);
-    secret.is_some_and(|it| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// What is kept of an API key or a tracking link's token, and what tells two requests apart. A plain

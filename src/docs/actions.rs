@@ -10,11 +10,18 @@ use crate::domain::{Action, Word as _};
 const DEVICE: &[&str] = &["at", "lat", "lng"];
 /// What all bodies of actions are read as.
 const BODY: &str = "ActionBody";
+/// What is no action by that path, and takes the same beside its own.
+const PROOF: &str = "NewProofBody";
 
 /// Puts an operation for each action into the place of the one for all, and a body for each into
 /// the place of that for all.
 pub(super) fn expand(document: &mut Value) {
     let whole = document["components"]["schemas"][BODY].take();
+    let proof = &mut document["components"]["schemas"][PROOF];
+    for member in DEVICE {
+        proof["properties"][*member] = at(&whole, &format!("/properties/{member}")).clone();
+    }
+    proof["dependentRequired"] = device();
     let mut bodies = Map::new();
     let mut added = Map::new();
     if let Some(paths) = document["paths"].as_object_mut() {
@@ -92,13 +99,18 @@ fn give_body(operation: &mut Value, whole: &Value, bodies: &mut Map<String, Valu
         "properties": properties,
         "required": needed,
         "additionalProperties": false,
-        "dependentRequired": {"lat": ["lng"], "lng": ["lat"]},
+        "dependentRequired": device(),
     });
     operation["requestBody"] = json!({
         "content": {"application/json": {"schema": reference(&name)}},
         "required": asks,
     });
     bodies.insert(name, body);
+}
+
+/// A place is both or none.
+pub(super) fn device() -> Value {
+    json!({"lat": ["lng"], "lng": ["lat"]})
 }
 
 /// `AtStoreBody` for `at_store`.

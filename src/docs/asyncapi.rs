@@ -35,7 +35,7 @@ const CHANNELS: &[Channel] = &[
         description: "One order: for its customer, its courier while it has it, dispatchers and \
             the platform.",
         audiences: Audience::ALL,
-        nouns: &["order", "courier", "offer"],
+        nouns: &["order", "courier", "offer", "proof"],
         snapshot: Some("OrderSnapshot"),
     },
     Channel {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::at;
+use super::{actions, at};
 use crate::api::members;
 use crate::domain::{Action, Word as _};
 
@@ -16,7 +16,7 @@ pub(super) fn complete(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
     add(schemas, "PlacingBody", &["OrderBody"]);
     add(schemas, "ActingBody", OF_ACTIONS);
-    schemas["ActingBody"]["dependentRequired"] = json!({"lat": ["lng"], "lng": ["lat"]});
+    schemas["ActingBody"]["dependentRequired"] = actions::device();
     // What has a path of its own is not done to many.
     let own = [Action::Update, Action::Eta];
     let actions = Action::ALL.iter().filter(|it| own.contains(it) || members(**it).is_some());

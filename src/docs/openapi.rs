@@ -68,6 +68,7 @@ fn tags() -> Value {
         {"name": "Orders"},
         {"name": "Offers", "description": "Couriers are asked, and answer."},
         {"name": "Tracking", "description": "Links to one order, for whoever is given one."},
+        {"name": "Proofs", "description": "What shows that an order was handed over."},
         {"name": "Events", "description": "What happened: an order's, and the whole log."},
         {"name": "Stores"},
         {"name": "Couriers"},

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::id::{BatchId, DriverId, OfferId};
 use super::offer::Ask;
-use super::order::{Dropoff, Notice, Proof, ReasonCode, Window};
+use super::order::{Dropoff, Notice, ReasonCode, Window};
+use super::proof::{NewProof, Proof};
 use super::words::words;
 
 words! {
@@ -74,6 +75,8 @@ words! {
         Note "note",
         /// Forget whom it was for, once it is over.
         Erase "erase",
+        /// Something that proves a hand-over.
+        AddProof "add_proof",
     }
 }
 
@@ -136,6 +139,7 @@ pub enum Command {
     /// The customer's code, which a customer must give and a store may check.
     Collect {
         pin: Option<String>,
+        proofs: Vec<Proof>,
     },
     Cancel {
         reason: Given,
@@ -187,6 +191,7 @@ pub enum Command {
         text: String,
     },
     Erase,
+    AddProof(Box<NewProof>),
 }
 
 impl Command {
@@ -225,6 +230,7 @@ impl Command {
             Self::Late(_) => Action::Late,
             Self::Note { .. } => Action::Note,
             Self::Erase => Action::Erase,
+            Self::AddProof(_) => Action::AddProof,
         }
     }
 }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::actor::Actor;
 use super::id::{CredentialId, DriverId};
 use super::offer::Offer;
-use super::order::{Duty, Notice, Proof, Reason, Window};
+use super::order::{Duty, Notice, Reason, Window};
+use super::proof::{NewProof, Proof};
 use super::status::Status;
 
 /// One accepted fact about an order, and who brought it about.
@@ -125,6 +126,8 @@ pub enum Fact {
     Noted {
         note: String,
     },
+    /// Data: what it proves and what it is, never its bytes.
+    ProofAdded(Box<NewProof>),
     /// About an offer of an order, without a version, as the next.
     OfferSent(Box<Offer>),
     OfferClosed(Box<Offer>),
@@ -181,6 +184,7 @@ impl Fact {
             Self::Eta => "order.eta",
             Self::Late { .. } => "order.late",
             Self::Noted { .. } => "order.noted",
+            Self::ProofAdded(_) => "proof.added",
             Self::OfferSent(_) => "offer.sent",
             Self::OfferClosed(_) => "offer.closed",
             Self::Erased => "order.erased",

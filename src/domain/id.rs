@@ -59,6 +59,8 @@ kinds! {
     OfferId OfferKind "of";
     /// A batch: orders that one courier carries in one tour.
     BatchId BatchKind "ba";
+    /// A proof: what shows that an order was handed over.
+    ProofId ProofIdKind "pf";
 }
 
 impl<K> Id<K> {

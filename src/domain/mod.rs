@@ -12,6 +12,7 @@ mod link;
 mod machine;
 mod offer;
 mod order;
+mod proof;
 mod refusal;
 mod status;
 mod words;
@@ -20,8 +21,8 @@ pub use actor::{Actor, Role};
 pub use command::{Action, Command, Given, Patch, Promise};
 pub use fact::{Event, Fact};
 pub use id::{
-    BadId, BatchId, CredentialId, DriverId, EventId, Id, OfferId, OrderId, StoreId, TenantId,
-    WebhookId,
+    BadId, BatchId, CredentialId, DriverId, EventId, Id, OfferId, OrderId, ProofId, StoreId,
+    TenantId, WebhookId,
 };
 pub use link::{LinkTerm, LinkView};
 pub use machine::{
@@ -29,8 +30,12 @@ pub use machine::{
 };
 pub use offer::{Ask, BROADCAST_MAX, Candidate, Offer, OfferMode, OfferRules, OfferState, Search};
 pub use order::{
-    Draft, Driver, Dropoff, Duty, EtaSource, Item, Notice, Order, Place, Proof, ProofKind,
-    ProofRequired, Reason, ReasonCode, Route, Stamps, Store, TenantRules, Vehicle, Window,
+    Draft, Driver, Dropoff, Duty, EtaSource, Item, Notice, Order, Place, Reason, ReasonCode, Route,
+    Stamps, Store, TenantRules, Vehicle, Window,
+};
+pub use proof::{
+    HeldProof, NewProof, Picture, PictureType, Proof, ProofContent, ProofKind, ProofKinds,
+    ProofPoint, ProofRequired,
 };
 pub use refusal::Refusal;
 pub use status::{Fulfilment, Leg, Status, Undeliverable};

@@ -95,6 +95,8 @@ pub struct Ask {
     pub mode: Option<OfferMode>,
     /// How long each may think, in seconds.
     pub offer_s: Option<i32>,
+    /// Whether only some couriers were to be asked: then it is refused when none of them can be.
+    pub named: bool,
     /// Who could be asked now, the best first.
     pub candidates: Vec<Candidate>,
 }

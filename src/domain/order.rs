@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::actor::{Actor, Role};
 use super::id::{BatchId, DriverId, OrderId, StoreId, TenantId};
 use super::offer::{OfferRules, Search};
+use super::proof::{HeldProof, ProofRequired};
 use super::status::{Fulfilment, Leg, Status, Undeliverable};
 use super::words::words;
 
@@ -50,40 +51,6 @@ pub struct Window {
     pub from: Timestamp,
     /// Not after.
     pub to: Timestamp,
-}
-
-words! {
-    /// What proves a hand-over.
-    ProofKind "kind" {
-        /// A picture.
-        Photo "photo",
-        /// A signature.
-        Signature "signature",
-        /// The customer's four digits.
-        Pin "pin",
-        /// A scanned code.
-        Scan "scan",
-    }
-}
-
-/// What proves one hand-over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// What it is.
-    pub kind: ProofKind,
-    /// Where it is: a URL, or a hash of what was shown.
-    pub reference: String,
-}
-
-/// Which proofs a delivery needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ProofRequired {
-    /// A picture.
-    pub photo: bool,
-    /// A signature.
-    pub signature: bool,
-    /// The customer's PIN.
-    pub pin: bool,
 }
 
 words! {
@@ -249,7 +216,7 @@ pub struct Draft {
     pub window: Option<Window>,
     /// What to do when it cannot be handed over.
     pub undeliverable: Undeliverable,
-    /// Which proofs the hand-over needs.
+    /// Which proofs the hand-overs need.
     pub proof_required: ProofRequired,
     /// Four digits that only the customer sees; drawn by the caller because the machine rolls
     /// no dice. Present when a PIN is required or the customer collects.
@@ -293,8 +260,10 @@ pub struct Order {
     pub prep_min: Option<i32>,
     /// What to do when it cannot be handed over.
     pub undeliverable: Undeliverable,
-    /// Which proofs the hand-over needs.
+    /// Which proofs the hand-overs need.
     pub proof_required: ProofRequired,
+    /// Which it has, the oldest first.
+    pub proofs: Vec<HeldProof>,
     /// The customer's four digits.
     pub pin: Option<String>,
     /// Wrong PINs so far; at [`super::PIN_TRIES`] only a dispatcher can go on.

@@ -1,7 +1,7 @@
 //! The machine's "no": an answer, not an error.
 
 use super::offer::OfferState;
-use super::order::ProofKind;
+use super::proof::ProofKind;
 
 /// Why a command is not carried out. Nothing was written, except that a wrong PIN is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use utoipa::OpenApi;
 
-use super::{bulk, events, health, links, offers, orders, parties, webhooks};
+use super::{bulk, events, health, links, offers, orders, parties, proofs, webhooks};
 use crate::api::answers::{FieldAtFault, ProblemAnswer};
 use crate::view::schema::{
     Action, CredentialId, DriverId, DriverOrMe, Leg, LinkToken, OfferId, OfferVerb, OrderId,
-    Status, StoreId, WebhookId,
+    ProofId, Status, StoreId, WebhookId,
 };
 
 /// What the handlers say of themselves. A route that is not listed here is found by the behaviour
@@ -31,6 +31,9 @@ use crate::view::schema::{
         links::revoke_one,
         links::track,
         links::peek,
+        proofs::add,
+        proofs::of_order,
+        proofs::picture,
         events::of_order,
         events::of_tenant,
         offers::search,
@@ -81,6 +84,7 @@ use crate::view::schema::{
         CredentialId,
         LinkToken,
         WebhookId,
+        ProofId,
         Action,
         Status,
         Leg

@@ -15,6 +15,7 @@ mod orders;
 mod parameters;
 mod parties;
 pub mod problem;
+mod proofs;
 mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
@@ -43,6 +44,7 @@ pub fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/orders/{order}/prep").route(web::put().to(orders::prep)))
         .service(web::resource("/v1/orders/{order}/eta").route(web::put().to(orders::eta)))
         .configure(offers::configure)
+        .configure(proofs::configure)
         .service(
             web::resource("/v1/orders/{order}/driver")
                 .route(web::put().to(orders::assign))

@@ -66,6 +66,7 @@ pub(super) async fn write_and_commit(
     let erased: Vec<Uuid> = writes.erased.iter().map(|id| id.uuid()).collect();
     let erasure = Erasure::read(client, &erased).await?;
     erasure.write(client).await?;
+    let proofs = Step::prepare(client, !writes.proofs.is_empty(), statement::INSERT_PROOFS).await?;
     let append = Step::prepare(client, !writes.events.is_empty(), statement::APPEND_EVENTS).await?;
 
     let (duty_ids, duty_words): (Vec<Uuid>, Vec<&str>) =
@@ -118,6 +119,7 @@ pub(super) async fn write_and_commit(
         timers_set,
         timers_ended,
         offered,
+        proved,
         appended,
         committed,
     ) = futures::join!(
@@ -145,6 +147,7 @@ pub(super) async fn write_and_commit(
         send(&set_timers, vec![&set.kinds, &set.subjects, &set.tenants, &set.due_ats]),
         send(&end_timers, vec![&ended.kinds, &ended.subjects, &ended.tenants]),
         send(&offers, vec![&writes.offers]),
+        send(&proofs, vec![&writes.proofs]),
         send(&append, vec![&writes.events]),
         commit,
     );
@@ -162,6 +165,7 @@ pub(super) async fn write_and_commit(
     timers_set?;
     timers_ended?;
     offered?;
+    proved?;
     let appended = appended?;
     committed?;
     let last: Option<i64> = appended.first().map(|row| row.try_get("last")).transpose()?;

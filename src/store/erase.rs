@@ -44,6 +44,8 @@ impl Erasure {
             .execute(&events, &[/* positions */ &self.positions, /* datas */ &self.datas])
             .await?;
         client.execute(&keys, &[/* orders */ &self.orders]).await?;
+        let proofs = statement::ERASE_PROOFS.prepare(client).await?;
+        client.execute(&proofs, &[/* orders */ &self.orders]).await?;
         Ok(())
     }
 }

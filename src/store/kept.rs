@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::change::{Change, Outcome};
+use super::change::{Change, Outcome, Target};
 use super::judge::{Room, key_scope};
 use super::once::Kept;
 use super::record::OrderRecord;
 use super::writes::Writes;
-use crate::domain::{Order, Refusal};
+use crate::domain::{Command, Order, Refusal};
 use crate::view;
 
 /// What a key was answered before.
@@ -61,9 +61,10 @@ impl Writes {
         let Some(key) = &change.idempotency else { return };
         let (created, order, body) = match outcome {
             Outcome::Placed(sheet) => (true, Some(OrderRecord::from(&sheet.order)), None),
-            Outcome::Changed(sheet) | Outcome::Repeated(sheet) => {
-                (false, Some(OrderRecord::from(&sheet.order)), None)
+            Outcome::Changed(sheet) => {
+                (makes_proof(change), Some(OrderRecord::from(&sheet.order)), None)
             }
+            Outcome::Repeated(sheet) => (false, Some(OrderRecord::from(&sheet.order)), None),
             Outcome::Driver(driver) => (false, None, Some(view::driver(driver))),
             Outcome::Store(store) => (false, None, Some(view::store(store))),
             Outcome::Routed(stops) => (false, None, Some(view::tour(stops))),
@@ -73,4 +74,10 @@ impl Writes {
         let answer = Answer { created, order, body };
         self.keys.push((change.tenant, key_scope(change), key.clone(), answer));
     }
+}
+
+/// Whether what is made by the change is a proof.
+fn makes_proof(change: &Change) -> bool {
+    let Target::Order { command, .. } = &change.target else { return false };
+    matches!(command.as_ref(), Command::AddProof(_))
 }

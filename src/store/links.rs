@@ -44,17 +44,16 @@ fn ttl(row: &Row) -> Result<Duration, tokio_postgres::Error> {
 }
 
 impl Database {
-    /// Makes a link of an order of the tenant, that lasts as its tenant's do unless `ttl_h` says
-    /// otherwise. `None` when there is no such order, it has `most` links already, or it has been over
-    /// for longer than the link would last.
+    /// Makes a link of an order of the tenant, by this identifier and the hash of its token. It lasts
+    /// as its tenant's do unless `ttl_h` says otherwise. `None` when there is no such order, it has
+    /// `most` links already, or it has been over for longer than the link would last.
     pub async fn insert_link(
         &self,
         (tenant, order): (TenantId, OrderId),
-        hash: &[u8],
+        (id, hash): (CredentialId, &[u8]),
         ttl_h: Option<i32>,
         most: u32,
     ) -> Result<Option<Link>, Error> {
-        let id = CredentialId::new();
         let rows = read!(
             self,
             INSERT_LINK,

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::proofs::{kinds_of, words_of};
 use super::webhooks::Webhook;
 use crate::domain::{
-    Actor, BatchId, Driver, DriverId, Dropoff, Duty, EtaSource, EventId, Fulfilment, Item, Leg,
-    Notice, OfferMode, Order, OrderId, Place, ProofRequired, Reason, ReasonCode, Role, Route,
-    Search, Stamps, Status, Store, StoreId, TenantId, Undeliverable, UnknownWord, Vehicle,
+    Actor, BatchId, Driver, DriverId, Dropoff, Duty, EtaSource, EventId, Fulfilment, HeldProof,
+    Item, Leg, Notice, OfferMode, Order, OrderId, Place, ProofRequired, Reason, ReasonCode, Role,
+    Route, Search, Stamps, Status, Store, StoreId, TenantId, Undeliverable, UnknownWord, Vehicle,
     WebhookId, Window, Word as _,
 };
 use crate::view::LogEvent;
@@ -98,6 +99,7 @@ pub(super) struct ItemRecord {
 }
 
 #[derive(Debug, Clone, FromSql, ToSql)]
+#[expect(clippy::struct_excessive_bools, reason = "as the table has them")]
 #[postgres(name = "order_record")]
 pub(super) struct OrderRecord {
     id: Uuid,
@@ -171,6 +173,10 @@ pub(super) struct OrderRecord {
     eta_at: Option<Timestamp>,
     told: Vec<String>,
     erased_at: Option<Timestamp>,
+    proof_scan: bool,
+    proof_pickup: Vec<String>,
+    proof_return: Vec<String>,
+    proofs: Vec<String>,
 }
 
 impl From<&Order> for OrderRecord {
@@ -253,6 +259,10 @@ impl From<&Order> for OrderRecord {
             eta_at: order.eta_at,
             told: order.told.iter().map(|notice| notice.word().to_owned()).collect(),
             erased_at: order.erased_at,
+            proof_scan: order.proof_required.scan,
+            proof_pickup: words_of(order.proof_required.pickup),
+            proof_return: words_of(order.proof_required.back),
+            proofs: order.proofs.iter().map(HeldProof::text).collect(),
         }
     }
 }
@@ -302,6 +312,9 @@ impl TryFrom<OrderRecord> for Order {
                 photo: record.proof_photo,
                 signature: record.proof_signature,
                 pin: record.proof_pin,
+                scan: record.proof_scan,
+                pickup: kinds_of(&record.proof_pickup)?,
+                back: kinds_of(&record.proof_return)?,
             },
             pin: record.pin,
             pin_tries: record.pin_tries,
@@ -355,6 +368,11 @@ impl TryFrom<OrderRecord> for Order {
                 .map(|word| Notice::find(word))
                 .collect::<Result<Vec<_>, _>>()?,
             erased_at: record.erased_at,
+            proofs: record
+                .proofs
+                .iter()
+                .map(|text| HeldProof::parse(text))
+                .collect::<Result<Vec<_>, _>>()?,
         })
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::change::{Change, IdempotencyKey};
 use super::kept::Answer;
 use super::offers::OfferRecord;
+use super::proofs::ProofRecord;
 use super::record::{EventRecord, OrderRecord};
 use super::timers::Subject;
 use crate::domain::{
@@ -34,6 +35,8 @@ pub(super) struct Writes {
     pub(super) timers: Vec<(Subject, TenantId, Option<Timestamp>)>,
     /// Offers as they are after it.
     pub(super) offers: Vec<OfferRecord>,
+    /// Proofs that were recorded.
+    pub(super) proofs: Vec<ProofRecord>,
     /// Couriers whose tours have lost a stop: the others are to be looked at.
     pub(super) tours: HashSet<DriverId>,
     pub(super) ended_stores: Vec<StoreId>,
@@ -68,6 +71,7 @@ impl Writes {
     ) {
         let order = &sheet.order;
         for event in events {
+            self.proofs.extend(ProofRecord::of(event, order, change.place, now));
             let mut data = fact_data(&event.fact, Some(sheet));
             // Consequences happen by themselves: only what the caller did has a place.
             if let (Some(place), Some(data)) = (change.place, data.as_object_mut())

@@ -8,7 +8,7 @@ use crate::domain::Role;
 /// Members of an event's data that may tell whom the order was for, wherever in it they stand:
 /// the door, free words, the platform's own data, where somebody's device was, and what was shown
 /// as proof. A member of this name anywhere is taken to be one.
-const PERSONAL: &[&str] = &["dropoff", "note", "meta", "why", "place", "proof_refs"];
+const PERSONAL: &[&str] = &["dropoff", "note", "meta", "why", "place", "proof_refs", "url", "ref"];
 
 /// Takes what is personal out of an event's data.
 pub fn erase_data(data: &mut Value) {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::offer::trim_offer;
 use super::order::{trim_order, trim_reason_fields};
+use super::proof::{is_for_customer, trim_added};
 use super::{Audience, Moment, put, stamp};
 use crate::domain::{
     Actor, DriverId, EventId, Notice, OrderId, Role, Status, StoreId, TenantId, Word as _,
@@ -136,6 +137,9 @@ impl LogEvent {
             }
             ("courier.near", audience) if audience.is_customer() => says("end") == Some("door"),
             ("courier.near", Audience::Store) => says("end") == Some("store"),
+            ("proof.added", audience) if audience.is_customer() => {
+                self.data.as_object().is_some_and(is_for_customer)
+            }
             // Remarks are between those who run it all and whoever made them.
             ("order.noted", Audience::Store) => self.by.role == Role::Store,
             ("order.noted", Audience::Driver) => {
@@ -158,7 +162,22 @@ impl LogEvent {
                 trim_offer(&mut data);
                 return Value::Object(data);
             }
+            "proof.added" if !audience.is_inside() => {
+                data.remove("place");
+                trim_added(&mut data);
+                if audience.is_customer() {
+                    data.remove("attempt");
+                }
+                return Value::Object(data);
+            }
             "order.updated" => return updated_for(&data, audience, standing),
+            // Whoever hears a remark may read it; it is not the note of a reason.
+            "order.noted" => {
+                if !audience.is_inside() {
+                    data.remove("place");
+                }
+                return Value::Object(data);
+            }
             _ => {}
         }
         // The whole order goes to those for whom this is the first they hear of it.
@@ -266,15 +285,20 @@ pub fn is_for(kind: &str, audience: Audience) -> bool {
                     | "courier.at_store"
                     | "courier.at_door"
                     | "courier.near"
+                    | "proof.added"
             ) || (kind.starts_with("order.") && kind != "order.noted")
         }
         Audience::Store => {
-            kind.starts_with("order.") || kind.starts_with("courier.") || kind.starts_with("store.")
+            kind.starts_with("order.")
+                || kind.starts_with("courier.")
+                || kind.starts_with("store.")
+                || kind == "proof.added"
         }
         Audience::Driver => {
             kind.starts_with("driver.")
                 || kind.starts_with("offer.")
                 || kind.starts_with("order.")
+                || kind == "proof.added"
                 || (kind.starts_with("courier.")
                     && !matches!(kind, "courier.searching" | "courier.search_failed"))
         }

@@ -6,8 +6,15 @@ use serde_json::{Map, Value};
 use super::offer::full_offer;
 use super::order::{full_order, put_route};
 use super::party::driver_in_order;
+use super::proof::{added, put_proofs};
 use super::{Sheet, put, put_text, put_time, put_word};
-use crate::domain::{Fact, Proof, Reason, Word as _};
+use crate::domain::{Fact, ProofPoint, Reason};
+
+/// What another door changes as well.
+const AFTER_DROPOFF: &[&str] =
+    &["pickup_eta", "dropoff_eta", "dropoff_eta_lo", "dropoff_eta_hi", "eta_source"];
+/// What another window changes as well.
+const AFTER_WINDOW: &[&str] = &["release_at"];
 
 /// The data of `fact`, given the order after it. `sheet` is absent for facts about no order.
 pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
@@ -48,16 +55,17 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_time(&mut data, "dropoff_eta", *dropoff_eta);
             put_time(&mut data, "lo", *lo);
             put_time(&mut data, "hi", *hi);
-            put_proofs(&mut data, proofs);
+            put_source(&mut data, sheet);
+            put_proofs(&mut data, ProofPoint::Pickup, proofs, sheet);
         }
-        Fact::Delivered { proofs } => put_proofs(&mut data, proofs),
+        Fact::Delivered { proofs } => put_proofs(&mut data, ProofPoint::Dropoff, proofs, sheet),
         Fact::Failed { reason, attempt } | Fact::Returning { reason, attempt } => {
             put_reason(&mut data, reason);
             put(&mut data, "attempt", *attempt);
         }
         Fact::Returned { attempt, proofs } => {
             put(&mut data, "attempt", *attempt);
-            put_proofs(&mut data, proofs);
+            put_proofs(&mut data, ProofPoint::Return, proofs, sheet);
         }
         Fact::Redelivery { attempt, dropoff_eta } => {
             put(&mut data, "attempt", *attempt);
@@ -66,12 +74,20 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
                 put_time(&mut data, "lo", sheet.order.dropoff_eta_lo);
                 put_time(&mut data, "hi", sheet.order.dropoff_eta_hi);
             }
+            put_source(&mut data, sheet);
         }
         Fact::Updated { note, dropoff, window, meta } => {
             let changed =
                 [(*note, "note"), (*dropoff, "dropoff"), (*window, "window"), (*meta, "meta")];
             let fields = changed.iter().filter(|(changed, _)| *changed).map(|(_, key)| *key);
-            put(&mut data, "fields", fields.collect::<Vec<_>>());
+            let mut fields: Vec<_> = fields.collect();
+            let order = sheet.map(full_order).unwrap_or_default();
+            // With them changes what hangs on them.
+            for (changed, followers) in [(*dropoff, AFTER_DROPOFF), (*window, AFTER_WINDOW)] {
+                let followers = followers.iter().filter(|key| order.contains_key(**key));
+                fields.extend(followers.filter(|_| changed));
+            }
+            put(&mut data, "fields", fields);
             put_order(&mut data, sheet);
         }
         Fact::CourierSearching { round } => put(&mut data, "round", *round),
@@ -92,9 +108,6 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_etas(&mut data, sheet);
             if let Some(order) = sheet.map(|sheet| &sheet.order) {
                 put_route(&mut data, order);
-                if let Some(source) = order.eta_source {
-                    put_word(&mut data, "source", source);
-                }
             }
         }
         Fact::Late { kind, since } => {
@@ -102,6 +115,7 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
             put_time(&mut data, "since", Some(*since));
         }
         Fact::Noted { note } => put(&mut data, "note", note.as_str()),
+        Fact::ProofAdded(proof) => data = added(proof, sheet),
         Fact::OfferSent(offer) => {
             if let Some(sheet) = sheet {
                 data = full_offer(offer, &sheet.order, &sheet.store);
@@ -149,25 +163,18 @@ fn put_etas(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
         put_time(data, "lo", order.dropoff_eta_lo);
         put_time(data, "hi", order.dropoff_eta_hi);
     }
+    put_source(data, sheet);
+}
+
+/// Who says when.
+fn put_source(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
+    if let Some(source) = sheet.and_then(|sheet| sheet.order.eta_source) {
+        put_word(data, "source", source);
+    }
 }
 
 fn put_reason(data: &mut Map<String, Value>, reason: &Reason) {
     put_word(data, "code", reason.code);
     put_word(data, "by", reason.by);
     put_text(data, "note", reason.note.as_ref());
-}
-
-fn put_proofs(data: &mut Map<String, Value>, proofs: &[Proof]) {
-    if proofs.is_empty() {
-        return;
-    }
-    let kinds = proofs.iter().map(|proof| proof.kind.word());
-    put(data, "proofs", kinds.collect::<Vec<_>>());
-    let references = proofs.iter().filter(|proof| !proof.reference.is_empty()).map(|proof| {
-        let mut view = Map::new();
-        put_word(&mut view, "kind", proof.kind);
-        put(&mut view, "ref", proof.reference.as_str());
-        Value::Object(view)
-    });
-    put(data, "proof_refs", references.collect::<Vec<_>>());
 }

@@ -15,6 +15,7 @@ mod link;
 mod offer;
 mod order;
 mod party;
+mod proof;
 pub mod schema;
 
 pub use erase::erase_data;
@@ -23,6 +24,7 @@ pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
 pub use party::{driver, store, tour};
+pub use proof::{ShownProof, proof, shows_proof};
 
 use crate::domain::{Driver, Order, Store, Word};
 use jiff::Timestamp;

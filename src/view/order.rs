@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::link::trim_for_link;
 use super::party::{driver_in_order, store_in_order};
+use super::proof::{put_held, required};
 use super::{
     Audience, Sheet, area, first_name, first_name_and_initial, mask_phone, put, put_text, put_time,
     put_word,
@@ -57,12 +58,8 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
         put(&mut view, "prep_min", minutes);
     }
     put_word(&mut view, "undeliverable_action", order.undeliverable);
-    let required = order.proof_required;
-    put(
-        &mut view,
-        "proof_required",
-        json!({"photo": required.photo, "signature": required.signature, "pin": required.pin}),
-    );
+    put(&mut view, "proof_required", required(order));
+    put_held(&mut view, order);
     put_text(&mut view, "pin", order.pin.as_ref());
     put(&mut view, "attempt", order.attempt);
     put(&mut view, "stamps", Value::Object(stamps(order)));
@@ -83,11 +80,9 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
     if !late.is_empty() {
         put(&mut view, "late", late);
     }
-    if let Some(until) = order.search.until {
-        let mut search = Map::new();
-        put(&mut search, "round", order.search.round);
-        put_time(&mut search, "until", Some(until));
-        put(&mut view, "search", Value::Object(search));
+    if order.leg == Leg::Offering {
+        // Until when, each of its offers says.
+        put(&mut view, "search", json!({"round": order.search.round}));
     }
     if let Some(reason) = &order.reason {
         let mut why = Map::new();
@@ -227,6 +222,7 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
                 "stop_seq",
                 "late",
                 "search",
+                "proofs",
             ] {
                 view.remove(key);
             }

@@ -146,6 +146,48 @@ async fn what_is_said_twice_of_one_order_is_judged_in_turn() {
 }
 
 #[actix_web::test]
+async fn remarks_and_promises_about_many_are_made_once_by_one_key() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let (one, two) = (city.order_id().await, city.order_id().await);
+    for order in [&one, &two] {
+        city.act(&city.platform, order, "accept", json!({})).await;
+    }
+    let count = async |order: &str, kind: &str| {
+        let path = format!("/v1/orders/{order}/events?types={kind}");
+        let log = city.platform.get(&path).await.expect(200);
+        log["events"].as_array().unwrap().len()
+    };
+    let note = json!({"note": "storm: all are late"});
+    let eta = |at: &str| json!({"dropoff_eta": format!("2099-01-01T{at}Z")});
+    for (action, kind, first, second) in [
+        ("note", "order.noted", note.clone(), note),
+        ("eta", "order.eta", eta("12:00:00"), eta("13:00:00")),
+    ] {
+        let path = format!("/v1/orders/bulk/{action}");
+        let items = json!([
+            merged(first, json!({"order": one})),
+            merged(second, json!({"order": two})),
+            {"order": two, "colour": "red"},
+        ]);
+        let body = json!({"items": items});
+        let before = (count(&one, kind).await, count(&two, kind).await);
+        let done = post(&city.platform, &path, Some(action), &body).await.expect(207);
+        assert_eq!(statuses(&done), [200, 200, 422], "{done:#}");
+        let again = post(&city.platform, &path, Some(action), &body).await.expect(207);
+        for nth in [0, 1] {
+            let (done, again) = (&done["results"][nth], &again["results"][nth]);
+            assert_eq!((&again["order"], &again["replayed"]), (&done["order"], &json!(true)));
+        }
+        let after = (count(&one, kind).await, count(&two, kind).await);
+        assert_eq!(after, (before.0 + 1, before.1 + 1), "{action}");
+    }
+    let view = city.platform.get(&format!("/v1/orders/{two}")).await.expect(200);
+    assert_eq!(view["dropoff_eta"], "2099-01-01T13:00:00.000Z");
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn each_may_do_in_bulk_what_it_may_do_alone() {
     let server = Server::start().await;
     let city = City::found(&server.url, &server.database).await;

@@ -201,7 +201,7 @@ async fn what_was_made_once_is_not_made_again_under_its_external_id() {
     city.act(&city.platform, id, "cancel", json!({"reason": "duplicate"})).await;
     erase(&city, id).await;
     // The key still stands for what was answered, without what was personal in it.
-    let repeated = placing("once").await.expect(200);
+    let repeated = placing("once").await.expect(201);
     assert_eq!((&repeated["id"], &repeated["version"]), (&order["id"], &json!(1)));
     assert_nothing_of_it("what a key stands for", &repeated.to_string());
     // What it was made by is not known any more.

@@ -270,7 +270,7 @@ async fn a_new_order_is_answered_with_its_place_its_version_and_all_that_was_ask
                 }
             }
             "proof_required" => {
-                let all = json!({"photo": true, "signature": false, "pin": false});
+                let all = json!({"photo": true, "signature": false, "pin": false, "scan": false});
                 assert_eq!(order["proof_required"], all);
             }
             _ => assert_eq!(order[key], *value, "{key}"),

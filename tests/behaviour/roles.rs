@@ -45,6 +45,18 @@ fn rights() -> Vec<(Method, &'static str, Value, &'static [&'static str])> {
         (Method::POST, "/v1/orders/{o}/drop", json!({"reason": "vehicle"}), &["driver"]),
         (Method::PUT, "/v1/orders/{o}/driver", json!({"driver": "{d}"}), &["ops", "platform"]),
         (Method::DELETE, "/v1/orders/{o}/driver", empty.clone(), &["ops", "platform"]),
+        (
+            Method::POST,
+            "/v1/orders/{o}/proofs",
+            json!({"point": "pickup", "kind": "scan", "ref": "x"}),
+            &["driver", "ops", "store"],
+        ),
+        (
+            Method::GET,
+            "/v1/orders/{o}/proofs",
+            empty.clone(),
+            &["platform", "ops", "store", "customer"],
+        ),
         (Method::GET, "/v1/events", empty.clone(), &["platform", "ops"]),
         (Method::POST, "/v1/tokens", json!({"kind": "ops", "subject": "x"}), &["platform"]),
         (Method::PUT, "/v1/stores/ext/s", store, &["platform"]),

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ProofRequired, ReasonCode, Refusal, Role, Status, Store, StoreId, TenantId,
-    Undeliverable, Vehicle, Window,
+    OrderId, Place, ReasonCode, Refusal, Role, Status, Store, StoreId, TenantId, Undeliverable,
+    Vehicle, Window,
 };
 use ordercast::store::{
     Change, Credential, Database, DriverPatch, IdempotencyKey, Listening, OrderFilter, Outcome,
@@ -18,7 +18,7 @@ use ordercast::view::Sheet;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::{answers, links, members, offers, partitions, server, timers, webhooks};
+use crate::{answers, links, members, offers, partitions, proofs, server, timers, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -133,7 +133,7 @@ impl Walk {
             note: Some("no \"onions\"".to_owned()),
             window: Some(Window { from, to: from + SignedDuration::from_mins(30) }),
             undeliverable: Undeliverable::Return,
-            proof_required: ProofRequired { photo: true, signature: true, pin: true },
+            proof_required: proofs::at_the_door(),
             pin: Some("1234".to_owned()),
             meta: json!({ "table": 7 }),
         }
@@ -230,6 +230,7 @@ async fn each_statement_runs_through_its_code() {
     links::links(&walk, &cancelled.order).await;
     timers::timers(&walk).await;
     offers::offers(&walk).await;
+    proofs::proofs(&walk).await;
     answers::walk(&database, tenant).await;
     webhooks::walk(&walk.client, &database, tenant).await;
     deleting(&walk).await;

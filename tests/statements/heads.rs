@@ -88,6 +88,7 @@ const COMPUTED: &[Computed] = &[
         &[("record", false), ("store", false), ("driver", true)],
         "as in find_order",
     ),
+    ("list_proofs", &[("bytes", true)], "null without a picture"),
     ("list_stores", &[("store", false)], "a record of a row that is there"),
     ("list_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("lock_orders", &[("record", false)], "a record of a row that is there"),

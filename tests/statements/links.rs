@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ordercast::domain::{Order, Role, TenantId};
+use ordercast::domain::{CredentialId, Order, Role, TenantId};
 use ordercast::store::Target;
 
 use crate::bindings::{Walk, actor};
@@ -14,7 +14,8 @@ pub(crate) async fn links(walk: &Walk, order: &Order) {
     let (database, tenant, id) = (&walk.database, walk.tenant, order.id);
     let hash = |n: u8| vec![n; 32];
     let insert = async |n, ttl_h, most| {
-        database.insert_link((tenant, id), &hash(n), ttl_h, most).await.unwrap()
+        let made = (CredentialId::new(), &*hash(n));
+        database.insert_link((tenant, id), made, ttl_h, most).await.unwrap()
     };
     let first = insert(1, None, 2).await.unwrap();
     assert_eq!(first.ttl, 24 * HOUR, "as its tenant's last");
@@ -23,7 +24,8 @@ pub(crate) async fn links(walk: &Walk, order: &Order) {
     assert_eq!(second.ttl, 5 * HOUR);
     assert_eq!(insert(3, Some(7), 2).await, None, "there are two");
     let stranger = TenantId::new();
-    let made = database.insert_link((stranger, id), &hash(3), None, 9).await.unwrap();
+    let made = (CredentialId::new(), &*hash(3));
+    let made = database.insert_link((stranger, id), made, None, 9).await.unwrap();
     assert_eq!(made, None, "another tenant's order");
 
     let both = [first.clone(), second.clone()];

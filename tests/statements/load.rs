@@ -83,6 +83,12 @@ select id('offer', n * 2 + e), id('tenant', n % $tenants), id('order', n),
        case when $open and e = 1 then 'pending' else 'expired' end, at, at
 from generate_series($from::bigint, $to - 1) n, generate_series(0, 1) e,
      lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
+insert into proofs (id, tenant_id, order_id, at_point, kind, attempt, content_type, hash, data,
+                    by_role, by_id, occurred_at, recorded_at)
+select id('proof', n), id('tenant', n % $tenants), id('order', n), 'dropoff', 'photo', 1,
+       'image/png', sha256(n::text::bytea), repeat('x', 100)::bytea, 'driver', 'someone', at, at
+from generate_series($from::bigint, $to - 1) n,
+     lateral (select '2030-01-01 00:00Z'::timestamptz + n * interval '1 second') t (at);
 insert into tracking_links (id, tenant_id, order_id, hash, ttl_h, created_at)
 select id('link', n), id('tenant', n % $tenants), id('order', n), sha256(n::text::bytea), 24,
        '2030-01-01 00:00Z'::timestamptz + n * interval '1 second'

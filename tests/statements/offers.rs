@@ -84,7 +84,7 @@ pub(crate) async fn offers(walk: &Walk) {
     assert_eq!((asked.len(), asked[0].order.id, asked[0].store.id), (1, order, walk.store.id));
     let offer = asked[0].offer.clone();
     let all = database.list_order_offers(tenant, order, 9).await.unwrap();
-    assert_eq!(all, [offer.clone()]);
+    assert_eq!(all, std::slice::from_ref(&offer));
     // Asked once a search, and not found by others.
     let again = database.find_candidates_of(order, None).await.unwrap();
     assert!(again.iter().all(|candidate| candidate.driver == walk.drivers[0].id));

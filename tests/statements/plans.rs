@@ -18,6 +18,7 @@ const GROWING: &[&str] = &[
     "revoked_tokens",
     "timers",
     "webhook_attempts",
+    "proofs",
     "tracking_links",
 ];
 

@@ -111,6 +111,9 @@ async fn an_update_sets_each_column_to_the_field_of_its_name() {
         "proof_photo",
         "proof_signature",
         "proof_pin",
+        "proof_scan",
+        "proof_pickup",
+        "proof_return",
         "pin",
         "created_at",
     ];
@@ -128,7 +131,8 @@ async fn an_update_sets_each_column_to_the_field_of_its_name() {
     wanted.extend(
         [
             "request_hash = case when r.erased_at is null then o.request_hash else ''::bytea end",
-            "closed_at = case when ($2::bool[])[r.nth] then $3::timestamptz end",
+            "closed_at = case when ($2::bool[])[r.nth] then case when o.closed_at is null then \
+             $3::timestamptz else o.closed_at end end",
             "updated_at = $3",
         ]
         .map(str::to_owned),

@@ -2,6 +2,7 @@
 //! another.
 
 mod confusion;
+mod link;
 mod sets;
 mod subscription;
 mod times;

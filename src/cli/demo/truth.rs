@@ -75,7 +75,8 @@ impl Truth {
         for channel in self.hearers(event) {
             self.channels.entry(channel).or_default().push(event.position);
         }
-        if let Some(order) = &event.order {
+        // An offer names the courier who is asked, and not who has the order.
+        if let Some(order) = event.order.as_ref().filter(|_| !event.kind.starts_with("offer.")) {
             match &event.driver {
                 Some(driver) => self.holders.insert(order.clone(), driver.clone()),
                 None => self.holders.remove(order),
@@ -90,11 +91,12 @@ impl Truth {
         let mut channels = vec!["tenant".to_owned(), "dispatch".to_owned()];
         if let Some(store) = &event.store
             && matches!(noun, "order" | "courier" | "store")
+            && (kind != "courier.near" || event.text("end") == "store")
         {
             channels.push(format!("store:{store}"));
         }
         if let Some(order) = &event.order
-            && is_for_customer(kind)
+            && is_for_customer(event)
         {
             channels.push(format!("order:{order}"));
         }
@@ -115,9 +117,11 @@ impl Truth {
 }
 
 /// The customer follows steps and the courier, not the search for one nor notes of the staff.
-fn is_for_customer(kind: &str) -> bool {
-    match kind.split_once('.') {
+fn is_for_customer(event: &Event) -> bool {
+    match event.kind.split_once('.') {
+        Some(("order", "late")) => event.text("kind") == "delivery",
         Some(("order", what)) => what != "noted",
+        Some(("courier", "near")) => event.text("end") == "door",
         Some(("courier", what)) => {
             matches!(what, "assigned" | "changed" | "unassigned" | "at_store" | "at_door")
         }
@@ -125,10 +129,10 @@ fn is_for_customer(kind: &str) -> bool {
     }
 }
 
-/// The courier follows its own orders and its own duty.
+/// The courier follows its own orders and its own duty, and is asked for others.
 fn is_for_courier(kind: &str) -> bool {
     match kind.split_once('.') {
-        Some(("order", _)) => true,
+        Some(("order" | "offer", _)) => true,
         Some(("courier", what)) => !matches!(what, "searching" | "search_failed"),
         Some(("driver", what)) => what == "duty",
         _ => false,

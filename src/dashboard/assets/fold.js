@@ -29,13 +29,17 @@ export const isFinished = (order) => FINISHED.has(order.status);
 /** Whether an event says where an order stands, so that one who hears it should know the order. */
 export const moves = (event) => event.type in STATUS || event.type.startsWith("courier.");
 
+/** What an order can be late with, in the order in which an order lists it. */
+const LATE = ["accept", "prep", "pickup", "delivery"];
+
 /** The order after the event. `order` is absent before its first one; it is not changed. */
 export function fold(order, event) {
   const { type, data = {}, n, at } = event;
   const whole = type === "order.placed" ? data : type === "order.scheduled" ? data.order : null;
   if (whole?.id) return { ...whole, version: n };
-  // A repeat: recovery may overlap with what a snapshot says already.
-  if (!order || n <= order.version) return order;
+  // What has no version, as an offer, leaves the order as it is; and a repeat does: recovery may
+  // overlap with what a snapshot says already.
+  if (!order || n === undefined || n <= order.version) return order;
   const next = { ...order, version: n };
   if (order.stamps) next.stamps = { ...order.stamps };
   if (order.steps) next.steps = [...order.steps];
@@ -43,7 +47,7 @@ export function fold(order, event) {
   if (status) {
     if ("status" in order) next.status = status;
     stamp(next, status, at);
-    if (FINISHED.has(status) && "leg" in order) next.leg = "closed";
+    if (FINISHED.has(status)) setLeg(next, "closed");
   }
   change(next, type, data, at);
   return next;
@@ -55,38 +59,56 @@ function change(order, type, data, at) {
       // A customer's second step begins when the store says yes.
       if (!order.steps?.some(({ step }) => step === "preparing")) step(order, "preparing", at);
       assign(order, data, ["prep_min", "ready_eta"]);
+      times(order, data);
       break;
     case "order.preparing":
     case "order.prep_changed":
       if (type === "order.preparing") step(order, "preparing", at);
       assign(order, data, ["prep_min", "ready_eta"]);
+      times(order, data);
       break;
     case "order.ready":
       if (order.fulfilment === "collection") step(order, "ready", at);
       assign(order, data, ["ready_eta"]);
+      times(order, data);
       break;
     case "order.unready":
       unstamp(order, "ready");
       step(order, "preparing", at);
       assign(order, data, ["ready_eta"]);
+      times(order, data);
       break;
     case "order.picked_up":
     case "order.redelivery":
       setLeg(order, order.fulfilment === "delivery" ? "en_route" : order.leg);
       step(order, "on_the_way", at);
-      if (type === "order.redelivery") delete order.reason;
+      if (type === "order.redelivery") {
+        delete order.reason;
+        attempt(order, data);
+        // Another attempt has come to no door yet.
+        order.steps = order.steps?.filter(({ step }) => step !== "arriving" && step !== "returning");
+      }
       arrival(order, data);
       break;
     case "order.eta":
-      assign(order, data, ["pickup_eta"]);
-      arrival(order, data);
+      assign(order, data, ["batch", "stop_seq", "stops_before"]);
+      times(order, data);
+      break;
+    case "order.late":
+      // A customer is told, and its order does not list it.
+      if ("status" in order) {
+        const late = new Set([...(order.late ?? []), data.kind]);
+        order.late = LATE.filter((kind) => late.has(kind));
+      }
       break;
     case "order.delivered":
       step(order, order.fulfilment === "collection" ? "collected" : "delivered", at);
       break;
     case "order.returning":
       setLeg(order, order.fulfilment === "delivery" ? "en_route" : order.leg);
+      attempt(order, data);
       arrival(order, {});
+      delete order.eta_source;
       // Falls through: it has a reason, too.
     case "order.rejected":
     case "order.cancelled":
@@ -102,6 +124,8 @@ function change(order, type, data, at) {
       break;
     case "courier.searching":
       setLeg(order, "offering");
+      // A store is not shown how often.
+      if ("tenant" in order) order.search = { round: data.round };
       break;
     case "courier.search_failed":
       setLeg(order, "none");
@@ -109,7 +133,8 @@ function change(order, type, data, at) {
     case "courier.assigned":
     case "courier.changed":
       order.driver = data.driver;
-      assign(order, data, ["pickup_eta"]);
+      tourless(order);
+      times(order, data);
       stamp(order, "assigned", at);
       // A hand-over on the way leaves the order on the way.
       if (order.leg !== "en_route" && order.leg !== "at_door") {
@@ -120,6 +145,7 @@ function change(order, type, data, at) {
     case "courier.unassigned":
       delete order.driver;
       delete order.pickup_eta;
+      tourless(order);
       setLeg(order, "none");
       unstamp(order, "assigned");
       unstamp(order, "at_store");
@@ -141,14 +167,33 @@ function assign(order, data, keys) {
 }
 
 /** Times of arrival come together, or not at all. */
-function arrival(order, { dropoff_eta, lo, hi }) {
+function arrival(order, { dropoff_eta, lo, hi, source }) {
   order.dropoff_eta = dropoff_eta;
   order.dropoff_eta_lo = lo;
   order.dropoff_eta_hi = hi;
+  if (source) order.eta_source = source;
+}
+
+/** When it is picked up and delivered, where an event says so. */
+function times(order, data) {
+  assign(order, data, ["pickup_eta"]);
+  if (data.dropoff_eta) arrival(order, data);
+  else if (data.source) order.eta_source = data.source;
+}
+
+/** A customer is not shown which attempt it is. */
+function attempt(order, data) {
+  if ("status" in order) assign(order, data, ["attempt"]);
+}
+
+/** A tour is the courier's who had the order. */
+function tourless(order) {
+  for (const key of ["batch", "stop_seq", "stops_before"]) delete order[key];
 }
 
 function setLeg(order, leg) {
   if ("leg" in order) order.leg = leg;
+  if (leg !== "offering") delete order.search;
 }
 
 function stamp(order, name, at) {

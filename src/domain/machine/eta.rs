@@ -145,8 +145,11 @@ pub(super) fn set_out(order: &mut Order, facts: &Facts<'_>) {
     refresh(order, facts);
 }
 
-/// An order that is not on its way to the customer has no time of arrival there.
+/// An order that is not on its way to the customer has no time of arrival there, and what was said
+/// of it says nothing of another attempt.
 pub(super) fn clear_dropoff(order: &mut Order) {
+    order.eta_source = None;
+    order.eta_at = None;
     order.dropoff_eta = None;
     order.dropoff_eta_lo = None;
     order.dropoff_eta_hi = None;
@@ -161,6 +164,9 @@ fn has_moved(before: Option<Timestamp>, after: Option<Timestamp>) -> bool {
 
 /// Whether the times would be what they are, give or take what is not told.
 pub(super) fn is_said(order: &Order, promise: &Promise) -> bool {
+    if check(order, promise).is_err() {
+        return false;
+    }
     let same = |given: Option<Timestamp>, known| given.is_none() || !has_moved(known, given);
     same(promise.pickup, order.pickup_eta)
         && same(promise.dropoff, order.dropoff_eta)
@@ -168,27 +174,35 @@ pub(super) fn is_said(order: &Order, promise: &Promise) -> bool {
         && same(promise.hi, order.dropoff_eta_hi)
 }
 
-/// A platform or the courier says when.
-pub(super) fn say(advance: &mut Advance<'_>, promise: &Promise) -> Result<(), Refusal> {
+/// Whether the promise is one.
+fn check(order: &Order, promise: &Promise) -> Result<(), Refusal> {
     let Promise { pickup, dropoff, lo, hi } = *promise;
     if pickup.is_none() && dropoff.is_none() {
         return Err(fields::invalid("dropoff_eta", "or pickup_eta is required".to_owned()));
     }
-    if pickup.is_some()
-        && !matches!(advance.order.status, Status::Accepted | Status::Preparing | Status::Ready)
-    {
-        return Err(Refusal::AlreadyPickedUp);
-    }
-    let eta = dropoff.or(advance.order.dropoff_eta);
     if (lo.is_some() || hi.is_some()) && dropoff.is_none() {
         return Err(fields::invalid("dropoff_eta", "is required with its window".to_owned()));
     }
+    let eta = dropoff.or(order.dropoff_eta);
     if lo.zip(eta).is_some_and(|(lo, eta)| lo > eta) {
         return Err(fields::invalid("lo", "must not be later than dropoff_eta".to_owned()));
     }
     if hi.zip(eta).is_some_and(|(hi, eta)| hi < eta) {
         return Err(fields::invalid("hi", "must not be earlier than dropoff_eta".to_owned()));
     }
+    Ok(())
+}
+
+/// A platform or the courier says when.
+pub(super) fn say(advance: &mut Advance<'_>, promise: &Promise) -> Result<(), Refusal> {
+    check(&advance.order, promise)?;
+    let Promise { pickup, dropoff, lo, hi } = *promise;
+    if pickup.is_some()
+        && !matches!(advance.order.status, Status::Accepted | Status::Preparing | Status::Ready)
+    {
+        return Err(Refusal::AlreadyPickedUp);
+    }
+    let eta = dropoff.or(advance.order.dropoff_eta);
     let now = advance.now();
     let pickup = pickup.or(advance.order.pickup_eta);
     set(&mut advance.order, pickup, eta, now);
@@ -203,14 +217,11 @@ pub(super) fn say(advance: &mut Advance<'_>, promise: &Promise) -> Result<(), Re
     Ok(())
 }
 
-/// The order's place in its courier's tour; told where the number of stops before it changes.
+/// The order's place in its courier's tour, which has changed.
 pub(super) fn route(advance: &mut Advance<'_>, route: crate::domain::Route) {
-    let before = advance.order.route.before;
     advance.order.route = route;
-    if before != route.before {
-        refresh(&mut advance.order, advance.facts);
-        advance.record(Fact::Eta);
-    }
+    refresh(&mut advance.order, advance.facts);
+    advance.record(Fact::Eta);
 }
 
 /// Looks where the courier is, and tells what follows; false when nothing does.

@@ -1,9 +1,12 @@
 //! What a body must bring beside being allowed: reasons, proofs and PINs.
 
-use crate::domain::{Actor, Given, Order, Proof, ProofKind, Reason, ReasonCode, Refusal, Role};
+use crate::domain::{
+    Actor, Given, Order, Proof, ProofKind, ProofPoint, Reason, ReasonCode, Refusal, Role,
+};
 
 use super::PIN_TRIES;
 use super::fields::{self, invalid};
+use super::proofs;
 
 use ReasonCode::{
     AgeCheck, CannotMeetNote, Closed, ClosingEarly, CourierIncident, CustomerRequest, Damaged,
@@ -104,14 +107,8 @@ pub(super) fn delivery_proofs(
         return Err(Refusal::PinLocked);
     }
     // What is missing comes first: a try is not spent on a hand-over that would fail anyway.
-    let has = |kind: ProofKind| shown.iter().any(|proof| proof.kind == kind);
-    let wanted = [
-        (required.photo && !has(ProofKind::Photo), ProofKind::Photo),
-        (required.signature && !has(ProofKind::Signature), ProofKind::Signature),
-        (required.pin && pin.is_none(), ProofKind::Pin),
-    ];
-    let missing: Vec<_> =
-        wanted.into_iter().filter_map(|(missing, kind)| missing.then_some(kind)).collect();
+    let mut missing = proofs::missing(order, ProofPoint::Dropoff, &shown);
+    missing.retain(|kind| *kind != ProofKind::Pin || pin.is_none());
     if !missing.is_empty() {
         return Err(Refusal::ProofRequired(missing));
     }
@@ -121,25 +118,35 @@ pub(super) fn delivery_proofs(
     Ok(shown)
 }
 
-/// What proves T11: a customer's code, which a store may compare and a dispatcher need not.
+/// What proves T11: what is required, and a customer's code, which a store may compare and has to
+/// where it is required. A dispatcher needs none of it.
 pub(super) fn collection_proofs(
     order: &Order,
     by: &Actor,
     pin: Option<&str>,
+    proofs: &[Proof],
 ) -> Result<Vec<Proof>, Refusal> {
+    let mut shown = given_proofs(proofs)?;
     let must = match by.role {
         Role::Customer => true,
-        Role::Store => pin.is_some(),
-        Role::Driver | Role::Ops | Role::Platform | Role::System => false,
+        Role::Store => pin.is_some() || order.proof_required.pin,
+        Role::Driver | Role::Ops | Role::Platform | Role::System => return Ok(shown),
     };
-    if !must {
-        return Ok(Vec::new());
+    let mut missing = proofs::missing(order, ProofPoint::Dropoff, &shown);
+    missing.retain(|kind| *kind != ProofKind::Pin);
+    if must && pin.is_none() {
+        missing.push(ProofKind::Pin);
     }
-    let pin = pin.ok_or_else(|| Refusal::ProofRequired(vec![ProofKind::Pin]));
-    if order.pin_tries >= PIN_TRIES {
+    if !missing.is_empty() {
+        return Err(Refusal::ProofRequired(missing));
+    }
+    if must && order.pin_tries >= PIN_TRIES {
         return Err(Refusal::PinLocked);
     }
-    Ok(vec![compared(order, pin?)?])
+    if let Some(pin) = pin.filter(|_| must) {
+        shown.push(compared(order, pin)?);
+    }
+    Ok(shown)
 }
 
 fn compared(order: &Order, pin: &str) -> Result<Proof, Refusal> {

@@ -38,6 +38,10 @@ pub(super) fn search(advance: &mut Advance<'_>, ask: &Ask) -> Done {
         let (least, most) = (OFFER_S.start(), OFFER_S.end());
         return Err(fields::invalid("offer_s", format!("{least} to {most} seconds")));
     }
+    if ask.named && ask.candidates.is_empty() {
+        let detail = "none of these couriers is on duty with room and was not asked before";
+        return Err(fields::invalid("drivers", detail.to_owned()));
+    }
     let now = advance.now();
     let search = &mut advance.order.search;
     search.at = None;

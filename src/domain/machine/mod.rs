@@ -20,6 +20,7 @@ mod guards;
 mod late;
 mod leg;
 mod place;
+mod proofs;
 mod status;
 mod table;
 #[cfg(test)]
@@ -183,7 +184,9 @@ impl Order {
             Command::Deliver { pin, proofs } => {
                 status::deliver(&mut advance, pin.as_deref(), proofs)?;
             }
-            Command::Collect { pin } => status::collect(&mut advance, pin.as_deref())?,
+            Command::Collect { pin, proofs } => {
+                status::collect(&mut advance, pin.as_deref(), proofs)?;
+            }
             Command::Cancel { reason } => status::cancel(&mut advance, reason)?,
             Command::Fail { reason } => status::fail(&mut advance, reason)?,
             Command::Return { reason } => status::turn_back(&mut advance, reason)?,
@@ -213,6 +216,7 @@ impl Order {
             Command::Late(notice) => late::tell(&mut advance, *notice)?,
             Command::Note { text } => details::note(&mut advance, text)?,
             Command::Erase => erase::erase(&mut advance),
+            Command::AddProof(proof) => proofs::add(&mut advance, proof)?,
         }
         Ok(Some(advance))
     }
@@ -231,7 +235,8 @@ impl Order {
     ///
     /// A status repeats for the actor who asked for it. A courier's step repeats for that
     /// courier, an assignment for that courier whoever asks. A change of details repeats when
-    /// it would change nothing, an estimate when it would not be told. A search, its end, a
+    /// it would change nothing, an estimate when it would not be told, a proof when the order has it.
+    /// A search, its end, a
     /// remark, and taking a courier off never repeat.
     fn repeats(&self, command: &Command, by: &Actor, facts: &Facts<'_>) -> bool {
         let asked_for = |status: Status| self.status == status && self.status_by == *by;
@@ -277,6 +282,7 @@ impl Order {
             }
             Command::Eta(promise) => eta::is_said(self, promise),
             Command::Late(notice) => self.told.contains(notice),
+            Command::AddProof(proof) => proofs::is_held(self, proof),
             Command::Search(_)
             | Command::NextRound
             | Command::SearchFailed

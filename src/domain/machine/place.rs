@@ -64,6 +64,7 @@ fn check(draft: &Draft) -> Result<(), Refusal> {
         }
     }
     let needs_pin = draft.proof_required.pin || draft.fulfilment == Fulfilment::Collection;
+    super::proofs::check(draft.proof_required)?;
     if needs_pin && draft.pin.is_none() {
         return Err(fields::invalid("pin", "this order needs one".to_owned()));
     }
@@ -90,6 +91,7 @@ fn unplaced(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Order {
         prep_min: None,
         undeliverable: draft.undeliverable,
         proof_required: draft.proof_required,
+        proofs: Vec::new(),
         pin: draft.pin,
         pin_tries: 0,
         attempt: 1,

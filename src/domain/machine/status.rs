@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Fact, Fulfilment, Given, Leg, Proof, ReasonCode, Refusal, Role, Status, Undeliverable,
+    Fact, Fulfilment, Given, Leg, Proof, ProofPoint, ReasonCode, Refusal, Role, Status,
+    Undeliverable,
 };
 
 use super::advance::Advance;
 use super::estimate::{self, earlier, later, minutes};
-use super::{eta, fields, guards, leg, place};
+use super::{eta, fields, guards, leg, place, proofs};
 
 /// How long a courier waits at a door before "nobody answered" counts.
 const NO_ANSWER_WAIT: Duration = Duration::from_mins(5);
@@ -77,6 +78,9 @@ pub(super) fn start(advance: &mut Advance<'_>) -> Done {
 pub(super) fn ready(advance: &mut Advance<'_>) {
     let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
     advance.order.stamps.ready = Some(advance.now());
+    if advance.order.search.at.is_some() {
+        leg::plan_search(&mut advance.order, advance.facts);
+    }
     expect(advance, Status::Ready);
     advance.enter(Status::Ready, Fact::Ready { ready_eta });
 }
@@ -95,7 +99,7 @@ pub(super) fn unready(advance: &mut Advance<'_>) {
 
 /// T9 with L7. An order that leaves was ready, whether or not somebody said so.
 pub(super) fn pickup(advance: &mut Advance<'_>, proofs: &[Proof]) -> Done {
-    let proofs = guards::given_proofs(proofs)?;
+    let proofs = proofs::brought(advance, ProofPoint::Pickup, proofs)?;
     if advance.order.status != Status::Ready {
         let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
         advance.enter_as_consequence(Status::Ready, Fact::Ready { ready_eta });
@@ -133,13 +137,15 @@ fn set_out(advance: &mut Advance<'_>) {
 /// T10.
 pub(super) fn deliver(advance: &mut Advance<'_>, pin: Option<&str>, proofs: &[Proof]) -> Done {
     let proofs = guards::delivery_proofs(&advance.order, advance.by, pin, proofs)?;
+    proofs::hold(advance, ProofPoint::Dropoff, &proofs);
     advance.enter(Status::Delivered, Fact::Delivered { proofs });
     Ok(())
 }
 
 /// T11.
-pub(super) fn collect(advance: &mut Advance<'_>, pin: Option<&str>) -> Done {
-    let proofs = guards::collection_proofs(&advance.order, advance.by, pin)?;
+pub(super) fn collect(advance: &mut Advance<'_>, pin: Option<&str>, proofs: &[Proof]) -> Done {
+    let proofs = guards::collection_proofs(&advance.order, advance.by, pin, proofs)?;
+    proofs::hold(advance, ProofPoint::Dropoff, &proofs);
     advance.enter(Status::Delivered, Fact::Delivered { proofs });
     Ok(())
 }
@@ -197,7 +203,7 @@ fn has_waited(advance: &Advance<'_>) -> bool {
 
 /// T16.
 pub(super) fn returned(advance: &mut Advance<'_>, proofs: &[Proof]) -> Done {
-    let proofs = guards::given_proofs(proofs)?;
+    let proofs = proofs::brought(advance, ProofPoint::Return, proofs)?;
     let attempt = advance.order.attempt;
     advance.enter(Status::Returned, Fact::Returned { attempt, proofs });
     Ok(())

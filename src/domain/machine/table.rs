@@ -44,6 +44,17 @@ const IN_STORE: &[Status] = &[Accepted, Preparing, Ready];
 /// A courier may be named, by a dispatcher who plans ahead as early as this.
 const ASSIGNABLE: &[Status] = &[Placed, Accepted, Preparing, Ready];
 const ALIVE: &[Status] = &[Scheduled, Placed, Accepted, Preparing, Ready, PickedUp, Returning];
+/// It is, or was, handed from one to another.
+const HANDED: &[Status] = &[
+    Accepted,
+    Preparing,
+    Ready,
+    PickedUp,
+    Returning,
+    Status::Delivered,
+    Status::Failed,
+    Status::Returned,
+];
 /// Where the end of everything is, too.
 const ANY: &[Status] = Status::ALL;
 /// It can be late, and its courier near.
@@ -130,6 +141,11 @@ static ROWS: &[Row] = &[
     row(Action::Watch, GOING, &[System]).courier(HELD),
     row(Action::Late, GOING, &[System]),
     row(Action::Note, ANY, &[Role::Store, Driver, Ops, Platform]),
+    // Pictures of couriers who were offline come after the end.
+    row(Action::AddProof, HANDED, &[Driver, Ops]).courier(Leg::ALL),
+    row(Action::AddProof, &[Returning, Status::Returned], &[Role::Store]).courier(Leg::ALL),
+    row(Action::AddProof, HANDED, &[Role::Store, Ops]).store_delivery(),
+    row(Action::AddProof, &[Ready, Status::Delivered], &[Role::Store, Ops]).collection(),
 ];
 
 /// Whether the role does this at all, to some order.
@@ -139,6 +155,10 @@ pub(super) fn ever(action: Action, role: Role) -> bool {
 
 /// Whether the role could do this to the order where it stands.
 pub(super) fn open(order: &Order, action: Action, role: Role) -> bool {
+    // What is erased is not to be filled again.
+    if order.erased_at.is_some() {
+        return false;
+    }
     if action == Action::Return && order.undeliverable != Undeliverable::Return {
         return false;
     }

@@ -3,8 +3,8 @@
 use utoipa::ToSchema;
 
 use super::{
-    BatchId, Courier, CredentialId, Dropoff, Duty, EtaSource, Late, Meta, Order, Place, Proof,
-    ProofKind, ReasonCode, Role, Status, Time, Window,
+    BatchId, Courier, CredentialId, Dropoff, Duty, EtaSource, Late, Meta, Order, PictureType,
+    Place, Proof, ProofId, ProofKind, ProofPoint, ReasonCode, Role, Status, Time, Window,
 };
 
 /// Nothing, or where it happened.
@@ -53,6 +53,9 @@ pub struct PrepData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// By whose word.
+    #[schema(required = false)]
+    pub source: EtaSource,
     /// Where the actor's device was; for dispatchers and the platform.
     #[schema(required = false)]
     pub place: Place,
@@ -75,6 +78,9 @@ pub struct ReadyData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// By whose word.
+    #[schema(required = false)]
+    pub source: EtaSource,
     /// Where the actor's device was; for dispatchers and the platform.
     #[schema(required = false)]
     pub place: Place,
@@ -113,6 +119,9 @@ pub struct PickedUpData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// By whose word.
+    #[schema(required = false)]
+    pub source: EtaSource,
     /// What proved it.
     #[schema(required = false)]
     pub proofs: Vec<ProofKind>,
@@ -156,6 +165,9 @@ pub struct RedeliveryData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// By whose word.
+    #[schema(required = false)]
+    pub source: EtaSource,
     /// Where the actor's device was; for dispatchers and the platform.
     #[schema(required = false)]
     pub place: Place,
@@ -172,6 +184,47 @@ pub struct UpdatedData {
     pub window: Option<Window>,
     /// Data of the platform's own.
     pub meta: Option<Meta>,
+    /// When a scheduled order is placed; not for customers.
+    pub release_at: Option<Time>,
+    /// When its courier is expected at the store; not for customers.
+    pub pickup_eta: Option<Time>,
+    /// When it is expected at the door.
+    pub dropoff_eta: Option<Time>,
+    /// Not before.
+    pub dropoff_eta_lo: Option<Time>,
+    /// Not after.
+    pub dropoff_eta_hi: Option<Time>,
+    /// By whose word.
+    pub eta_source: Option<EtaSource>,
+}
+
+/// A proof was handed in. Where it is, outsiders ask for.
+#[derive(ToSchema)]
+pub struct ProofAddedData {
+    /// Which one.
+    pub proof: ProofId,
+    /// Of which hand-over.
+    pub point: ProofPoint,
+    /// What it is.
+    pub kind: ProofKind,
+    /// The attempt at delivering that it is of; not for customers.
+    #[schema(required = false)]
+    pub attempt: i32,
+    /// What its picture is, if that is kept here.
+    #[schema(required = false)]
+    pub content_type: PictureType,
+    /// Bytes of that picture.
+    #[schema(required = false, minimum = 1)]
+    pub bytes: u64,
+    /// Where it is, if it is kept elsewhere; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub url: String,
+    /// The text of a scanned code; for dispatchers and the platform.
+    #[schema(rename = "ref", required = false)]
+    pub reference: String,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
 }
 
 /// Couriers are asked.
@@ -202,6 +255,9 @@ pub struct CourierData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// By whose word.
+    #[schema(required = false)]
+    pub source: EtaSource,
     /// The order; for the courier.
     #[schema(required = false)]
     pub order: Order,

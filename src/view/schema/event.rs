@@ -6,8 +6,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::data::{
     CourierData, DutyData, EtaData, LateData, NearData, NotedData, PausedData, PickedUpData,
-    PlainData, PrepData, ProofsData, ReadyData, ReasonData, RedeliveryData, RevokedData,
-    ScheduledData, SearchingData, UnassignedData, UpdatedData,
+    PlainData, PrepData, ProofAddedData, ProofsData, ReadyData, ReasonData, RedeliveryData,
+    RevokedData, ScheduledData, SearchingData, UnassignedData, UpdatedData,
 };
 use super::{DriverId, EventId, OfferData, Order, OrderId, Role, StoreId, TenantId, Time};
 
@@ -98,7 +98,7 @@ impl EventSchema {
         let mut schema = json!(Event::schema());
         let mut required = vec!["v", "id", "position", "type", "at", "by", "data"];
         match self.kind.split_once('.') {
-            Some(("order" | "courier", _)) => required.extend(["order", "n"]),
+            Some(("order" | "courier" | "proof", _)) => required.extend(["order", "n"]),
             Some((noun @ ("store" | "driver"), _)) => required.push(noun),
             _ => {}
         }
@@ -145,6 +145,7 @@ kinds! {
     "order.late" LateData;
     "order.noted" NotedData;
     "order.erased" PlainData;
+    "proof.added" ProofAddedData;
     "offer.sent" OfferData;
     "offer.closed" OfferData;
     "courier.searching" SearchingData;

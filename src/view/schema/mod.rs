@@ -96,6 +96,12 @@ texts! {
     ReasonCode = words::<domain::ReasonCode>();
     /// What proves a hand-over.
     ProofKind = words::<domain::ProofKind>();
+    /// Of which hand-over a proof is.
+    ProofPoint = words::<domain::ProofPoint>();
+    /// What a picture that is kept here is.
+    PictureType = words::<domain::PictureType>();
+    /// A proof.
+    ProofId = id::<domain::ProofId>("pf");
     /// What an actor is.
     Role = words::<domain::Role>();
     /// Whether a courier takes orders.

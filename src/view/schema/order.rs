@@ -3,8 +3,8 @@
 use utoipa::ToSchema;
 
 use super::{
-    BatchId, Courier, EtaSource, Fulfilment, Late, Leg, Meta, OrderId, ReasonCode, Role, Status,
-    StoreOfOrder, TenantId, Time, Undeliverable,
+    BatchId, Courier, EtaSource, Fulfilment, Late, Leg, Meta, OrderId, ProofKind, ReasonCode, Role,
+    Status, StoreOfOrder, TenantId, Time, Undeliverable,
 };
 
 /// An order as it stands. What is optional is not there yet, or not this caller's to see:
@@ -56,6 +56,9 @@ pub struct Order {
     pub undeliverable_action: Undeliverable,
     /// Which proofs its delivery needs.
     pub proof_required: Required,
+    /// Which proofs it has, if any; not for customers.
+    #[schema(required = false)]
+    pub proofs: Held,
     /// Four digits that the customer says at the door; for the customer alone.
     #[schema(required = false)]
     pub pin: String,
@@ -123,8 +126,6 @@ pub struct Order {
 pub struct Search {
     /// Which round it is in.
     pub round: i32,
-    /// Until when those who were asked may answer.
-    pub until: Time,
 }
 
 /// Where and to whom an order goes, as much of it as the caller needs.
@@ -180,6 +181,28 @@ pub struct Required {
     pub signature: bool,
     /// The customer's PIN.
     pub pin: bool,
+    /// A scanned code.
+    pub scan: bool,
+    /// What the pick-up needs, if anything.
+    #[schema(required = false)]
+    pub pickup: Vec<ProofKind>,
+    /// What its return needs, if anything.
+    #[schema(rename = "return", required = false)]
+    pub back: Vec<ProofKind>,
+}
+
+/// Which proofs an order has, by hand-over.
+#[derive(ToSchema)]
+pub struct Held {
+    /// Of the pick-up.
+    #[schema(required = false)]
+    pub pickup: Vec<ProofKind>,
+    /// Of the drop-off.
+    #[schema(required = false)]
+    pub dropoff: Vec<ProofKind>,
+    /// Of its return.
+    #[schema(rename = "return", required = false)]
+    pub back: Vec<ProofKind>,
 }
 
 /// A step that a customer follows.

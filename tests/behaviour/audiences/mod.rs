@@ -23,14 +23,15 @@ fn forbidden(
     let tenant = world.tenant.to_string();
     let closed = status.is_terminal();
     let mut no: Vec<&str> = Vec::new();
-    let outside = [META, &tenant, LAST_NAME, PHONE_UNMASKED, DRIVER_PHONE_UNMASKED, DEVICE];
+    let outside =
+        [META, &tenant, LAST_NAME, PHONE_UNMASKED, DRIVER_PHONE_UNMASKED, DEVICE, PICTURE];
     let prior = world.prior.to_string();
     let driver = world.driver.id.to_string();
     let stops = STOPS.to_string();
     let mut own = None;
     match audience {
         // Everything but the PIN.
-        Audience::Ops | Audience::Platform => return vec![PIN.to_owned()],
+        Audience::Ops | Audience::Platform => return vec![PIN.to_owned(), PICTURE.to_owned()],
         // What a customer may not see, and of the address no more than the street.
         Audience::Link | Audience::PastLink => {
             let mut no = forbidden(world, Audience::Customer, (fulfilment, status, leg), by);
@@ -42,7 +43,16 @@ fn forbidden(
             return no;
         }
         Audience::Customer => {
-            no.extend([PHONE, EXTERNAL_ID, DRIVER_LAST_NAME, &driver, WHY, REASON_NOTE, INTERNAL]);
+            no.extend([
+                PROOF,
+                PHONE,
+                EXTERNAL_ID,
+                DRIVER_LAST_NAME,
+                &driver,
+                WHY,
+                REASON_NOTE,
+                INTERNAL,
+            ]);
             no.push(REMARK);
             if !matches!(leg, Leg::EnRoute | Leg::AtDoor) {
                 no.push(DRIVER_PHONE);
@@ -50,7 +60,7 @@ fn forbidden(
         }
         Audience::Store => {
             own = Some(Role::Store);
-            no.extend([PIN, DRIVER_LAST_NAME, &stops]);
+            no.extend([PIN, DRIVER_LAST_NAME, &stops, PROOF]);
             if by != own {
                 no.push(REMARK);
             }
@@ -111,6 +121,17 @@ fn walk(path: &str, value: &Value, visit: &mut impl FnMut(&str, &str)) {
     }
 }
 
+/// Whether a text is an identifier.
+fn is_id(text: &str) -> bool {
+    let (prefix, digits) = text.split_once('_').unwrap_or_default();
+    prefix.len() == 2 && digits.len() == 26 && digits.bytes().all(|it| it.is_ascii_alphanumeric())
+}
+
+/// A JSON text without its identifiers, which may end in the digits of a phone by chance.
+fn without_ids(text: &str) -> String {
+    text.split('"').filter(|part| !is_id(part)).collect::<Vec<_>>().join("\"")
+}
+
 /// Checks one rendered text against the table, and remembers what could be read.
 fn check(
     what: &str,
@@ -120,7 +141,9 @@ fn check(
     read: &mut HashSet<(Audience, &'static str)>,
 ) {
     // In the text as it is sent: no member, however deep or new, can escape.
+    let bare = without_ids(text);
     for secret in forbidden {
+        let text = if is_id(secret) { text } else { &bare };
         assert!(!text.contains(secret), "{what}: {audience:?} reads {secret} in {text}");
     }
     for secret in PLANTED {
@@ -156,12 +179,17 @@ fn hears(audience: Audience, event: &LogEvent) -> bool {
     let end = (kind == "courier.near").then(|| event.data["end"].as_str().unwrap());
     let late = (kind == "order.late").then(|| event.data["kind"].as_str().unwrap());
     let noted = kind == "order.noted";
+    // Of proofs a customer hears what shows its own hand-over.
+    let data = &event.data;
+    let proved = kind != "proof.added"
+        || (data["point"] == "dropoff" && (data["kind"] == "photo" || data["kind"] == "signature"));
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::Customer | Audience::Link | Audience::PastLink => {
             let theirs = end.is_none_or(|end| end == "door")
                 && late.is_none_or(|late| late == "delivery")
-                && !noted;
+                && !noted
+                && proved;
             theirs && others && !own_affair && !of_a_courier && !of_a_store && !asks
         }
         Audience::Store => {

@@ -1,11 +1,14 @@
 //! An order with a secret in each field, at every place where an order can stand.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use ordercast::domain::{
     Actor, BatchId, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, EtaSource, EventId, Fact,
-    Facts, Fulfilment, Item, Leg, Notice, Offer, OfferId, OfferRules, OfferState, Order, OrderId,
-    Place, Proof, ProofKind, ProofRequired, Reason, ReasonCode, Role, Route, Search, Status, Store,
-    StoreId, TenantId, TenantRules, Undeliverable, Vehicle, Window, Word as _, place,
+    Facts, Fulfilment, Item, Leg, NewProof, Notice, Offer, OfferId, OfferRules, OfferState, Order,
+    OrderId, Picture, PictureType, Place, Proof, ProofContent, ProofId, ProofKind, ProofPoint,
+    ProofRequired, Reason, ReasonCode, Role, Route, Search, Status, Store, StoreId, TenantId,
+    TenantRules, Undeliverable, Vehicle, Window, Word as _, place,
 };
 use ordercast::view::{LogEvent, Sheet, fact_data};
 use serde_json::json;
@@ -31,6 +34,8 @@ pub(super) const PLATE: &str = "PLATE-7";
 pub(super) const REASON_NOTE: &str = "REASONNOTE";
 pub(super) const WHY: &str = "WHYSECRET";
 pub(super) const PROOF: &str = "PROOFREF";
+/// The bytes of a picture, which nobody is told.
+pub(super) const PICTURE: &str = "PICTUREBYTES";
 pub(super) const DEVICE: &str = "11.654321";
 pub(super) const REMARK: &str = "REMARKSECRET";
 /// How many stops come before; no other number in what is planted is like it.
@@ -105,7 +110,13 @@ impl World {
             note: Some("no onions".to_owned()),
             window: None,
             undeliverable: Undeliverable::Return,
-            proof_required: ProofRequired { photo: true, signature: false, pin: true },
+            proof_required: ProofRequired {
+                photo: true,
+                pin: true,
+                scan: true,
+                pickup: [ProofKind::Scan].into_iter().collect(),
+                ..ProofRequired::default()
+            },
             pin: Some(PIN.to_owned()),
             meta: json!({"basket": META}),
         };
@@ -246,6 +257,7 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
         Fact::DriverDeleted,
         Fact::TokenRevoked { token: CredentialId::new() },
     ];
+    let all: Vec<Fact> = all.into_iter().chain(added()).collect();
     for fact in &all {
         match fact {
             Fact::Placed
@@ -276,6 +288,7 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
             | Fact::Eta
             | Fact::Late { .. }
             | Fact::Noted { .. }
+            | Fact::ProofAdded(_)
             | Fact::OfferSent(_)
             | Fact::OfferClosed(_)
             | Fact::DriverDuty { .. }
@@ -287,6 +300,27 @@ pub(super) fn facts(by: Role) -> Vec<Fact> {
         }
     }
     all
+}
+
+/// Proofs of each hand-over and kind, kept here and elsewhere.
+fn added() -> impl Iterator<Item = Fact> {
+    let contents = |kind: ProofKind| match kind {
+        ProofKind::Scan | ProofKind::Pin => vec![ProofContent::Text(PROOF.to_owned())],
+        ProofKind::Photo | ProofKind::Signature => vec![
+            ProofContent::Url(format!("https://example.org/{PROOF}")),
+            ProofContent::Inline(PictureType::Png, Picture(Arc::from(PICTURE.as_bytes()))),
+        ],
+    };
+    ProofPoint::ALL.iter().flat_map(move |point| {
+        ProofKind::ALL.iter().filter(|kind| **kind != ProofKind::Pin).flat_map(move |kind| {
+            contents(*kind).into_iter().map(|content| {
+                let (point, kind) = (*point, *kind);
+                let hash = PICTURE.as_bytes().to_vec();
+                let id = ProofId::new();
+                Fact::ProofAdded(Box::new(NewProof { id, point, kind, content, hash }))
+            })
+        })
+    })
 }
 
 /// An offer of the order to somebody.

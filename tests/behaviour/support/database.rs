@@ -89,7 +89,13 @@ impl Scratch {
         let client = self.connect().await;
         let mut contents = Vec::new();
         let tables = ["log_head", "events", "orders", "stores", "drivers", "idempotency_keys"];
-        for table in tables.into_iter().chain(["revoked_tokens", "credentials", "tracking_links"]) {
+        for table in tables.into_iter().chain([
+            "revoked_tokens",
+            "credentials",
+            "tracking_links",
+            "offers",
+            "driver_locations",
+        ]) {
             let digest = format!(
                 "select md5(coalesce(string_agg(t::text, ',' order by t::text), '')) from {table} t"
             );

@@ -18,9 +18,10 @@ pub async fn check_log(database: &Scratch) {
     let head = client.query_one("select last from log_head", &[]).await.unwrap();
     assert_eq!(head.try_get::<_, i64>(0).unwrap(), count);
     let orders = "
-        select o.version, array_agg(e.n order by e.position), (array_agg(e.status
+        select o.version, array_agg(e.n order by e.position) filter (where e.n is not null),
+               (array_agg(e.status
                order by e.position desc))[1] = o.status
-        from orders o left join events e on e.order_id = o.id
+        from orders o left join events e on e.order_id = o.id and e.n is not null
         group by o.id";
     for row in client.query(orders, &[]).await.unwrap() {
         let version: i64 = row.try_get(0).unwrap();

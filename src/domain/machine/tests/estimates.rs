@@ -139,7 +139,7 @@ fn each_stop_before_costs_three_minutes_and_is_told() {
     let mut scene = Scene::at(Status::PickedUp, Delivery);
     let alone = scene.order.dropoff_eta.unwrap();
     let stop = |seq, before| Command::Route { batch: id(600), seq, before };
-    assert_eq!(scene.kinds(Role::Ops, stop(1, 0)), [""; 0], "nothing comes before it");
+    assert_eq!(scene.kinds(Role::Ops, stop(1, 0)), ["order.eta"], "it is one of a tour");
     assert_eq!(scene.kinds(Role::Driver, stop(3, 2)), ["order.eta"]);
     assert_eq!(scene.order.dropoff_eta, Some(alone + minutes(6)));
     scene.repeated(Role::Platform, stop(3, 2));

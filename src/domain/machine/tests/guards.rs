@@ -21,7 +21,7 @@ fn deliver(pin: Option<&str>, kinds: &[ProofKind]) -> Command {
 }
 
 fn collect(pin: Option<&str>) -> Command {
-    Command::Collect { pin: pin.map(str::to_owned) }
+    Command::Collect { pin: pin.map(str::to_owned), proofs: vec![] }
 }
 
 #[track_caller]
@@ -141,7 +141,8 @@ fn a_devices_time_is_kept_between_the_placing_and_two_minutes_from_now() {
 /// Picked up, with everything required.
 fn guarded() -> Scene {
     let mut scene = Scene::at(Status::PickedUp, Delivery);
-    scene.order.proof_required = ProofRequired { photo: true, signature: true, pin: true };
+    scene.order.proof_required =
+        ProofRequired { photo: true, signature: true, pin: true, ..ProofRequired::default() };
     scene
 }
 

@@ -12,10 +12,11 @@ use Fulfilment::{Collection, Delivery};
 fn told(scene: &Scene) -> Vec<Notice> {
     let events = scene.steps().into_iter().flat_map(|step| step.events);
     events
-        .filter_map(|event| match event.fact {
-            Fact::Late { kind, .. } => Some(kind),
-            _ => None,
-        })
+        .filter_map(
+            |event| {
+                if let Fact::Late { kind, .. } = event.fact { Some(kind) } else { None }
+            },
+        )
         .collect()
 }
 

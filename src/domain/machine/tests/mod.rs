@@ -7,6 +7,7 @@ mod late;
 mod legs;
 mod offers;
 mod pairs;
+mod proofs;
 mod rows;
 mod sequences;
 

@@ -27,7 +27,7 @@ fn candidates(count: u128) -> Vec<Candidate> {
 }
 
 fn ask(count: u128, mode: OfferMode) -> Command {
-    Command::Search(Ask { mode: Some(mode), offer_s: None, candidates: candidates(count) })
+    Command::Search(Ask { mode: Some(mode), candidates: candidates(count), ..Ask::default() })
 }
 
 fn rider(number: u128) -> Actor {
@@ -232,5 +232,19 @@ fn how_long_a_courier_may_think_has_its_bounds() {
         let ask = Ask { offer_s: Some(seconds), ..Ask::default() };
         let judged = scene.judge_by(&super::actor(Role::Ops), &Command::Search(ask));
         assert_eq!(matches!(judged, Judgement::Accepted(_)), good, "{seconds}: {judged:?}");
+    }
+}
+
+#[test]
+fn a_search_among_couriers_of_whom_none_can_be_asked_is_refused_where_it_could_begin() {
+    let ask = Command::Search(Ask { named: true, ..Ask::default() });
+    for (status, code) in [(Status::Ready, "drivers"), (Status::Placed, "transition")] {
+        let judged = Scene::at(status, Delivery).judge_by(&super::actor(Role::Ops), &ask);
+        let said = match &judged {
+            Judgement::Refused(Refusal::Validation { field, .. }) => *field,
+            Judgement::Refused(Refusal::InvalidTransition) => "transition",
+            _ => "",
+        };
+        assert_eq!(said, code, "{judged:?}");
     }
 }

@@ -3,11 +3,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Scene, actor, courier, courier_id, draft, start_of_test, why};
+use super::{Scene, actor, courier, courier_id, draft, proofs, start_of_test, why};
 use crate::domain::machine::Judgement;
 use crate::domain::{
     Action, Ask, Command, Driver, Duty, Fulfilment, Leg, Notice, Offer, OfferId, OfferState, Order,
-    Promise, Reason, ReasonCode, Refusal, Role, Search, Status, Word,
+    Promise, ProofKind, ProofPoint, Reason, ReasonCode, Refusal, Role, Search, Status, Word,
 };
 
 /// Who does what at all. Letters: Customer, Store, Driver, Ops, Platform, sYstem.
@@ -17,7 +17,7 @@ const EVER: &str = "
     returned SDO  redeliver OP  update OP     search OPY    search_failed OY
     assign OP     unassign OPY  drop D        at_store D    at_door D      next_round Y
     accept_offer D              decline_offer D              route DOP      eta DP
-    watch Y       late Y        note SDOP     erase P";
+    watch Y       late Y        note SDOP     erase P        add_proof SDO";
 
 const DELIVERY_WITHOUT_COURIER: &str = "
     -          scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -34,7 +34,8 @@ const DELIVERY_WITHOUT_COURIER: &str = "
     assign     .               OP           OP             OP              OP
     late       .               Y            Y              Y               Y
     eta        .               .            P              P               P
-    note       SOP             SOP          SOP            SOP             SOP";
+    note       SOP             SOP          SOP            SOP             SOP
+    add_proof  .  .  O  O  O";
 
 const DELIVERY_SEARCHING: &str = "
     -              accepted/offering  preparing/offering  ready/offering
@@ -51,7 +52,8 @@ const DELIVERY_SEARCHING: &str = "
     decline_offer  D                  D                   D
     late           Y                  Y                   Y
     eta            P                  P                   P
-    note           SOP                SOP                 SOP";
+    note           SOP                SOP                 SOP
+    add_proof  O  O  O";
 
 const DELIVERY_ASSIGNED: &str = "
     -         placed/assigned  accepted/assigned  preparing/assigned  ready/assigned
@@ -72,7 +74,8 @@ const DELIVERY_ASSIGNED: &str = "
     watch     Y                Y                  Y                   Y
     late      Y                Y                  Y                   Y
     eta       .                DP                 DP                  DP
-    note      SDOP             SDOP               SDOP                SDOP";
+    note      SDOP             SDOP               SDOP                SDOP
+    add_proof  .  DO  DO  DO";
 
 const DELIVERY_AT_STORE: &str = "
     -         placed/at_store  accepted/at_store  preparing/at_store  ready/at_store
@@ -92,7 +95,8 @@ const DELIVERY_AT_STORE: &str = "
     watch     Y                Y                  Y                   Y
     late      Y                Y                  Y                   Y
     eta       .                DP                 DP                  DP
-    note      SDOP             SDOP               SDOP                SDOP";
+    note      SDOP             SDOP               SDOP                SDOP
+    add_proof  .  DO  DO  DO";
 
 const DELIVERY_GONE: &str = "
     -          picked_up/en_route  picked_up/at_door  returning/en_route
@@ -108,7 +112,8 @@ const DELIVERY_GONE: &str = "
     watch      Y                   Y                  .
     late       Y                   Y                  .
     eta        DP                  DP                 .
-    note       SDOP                SDOP               SDOP";
+    note       SDOP                SDOP               SDOP
+    add_proof  DO  DO  SDO";
 
 const STORE_DELIVERY: &str = "
     -       scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -124,7 +129,8 @@ const STORE_DELIVERY: &str = "
     update     OP              OP           OP             OP              OP
     late       .               Y            Y              Y               Y
     eta        .               .            P              P               P
-    note       SOP             SOP          SOP            SOP             SOP";
+    note       SOP             SOP          SOP            SOP             SOP
+    add_proof  .  .  SO  SO  SO";
 
 const STORE_DELIVERY_GONE: &str = "
     -          picked_up/none  returning/none
@@ -136,7 +142,8 @@ const STORE_DELIVERY_GONE: &str = "
     update     OP              OP
     late       Y               .
     eta        P               .
-    note       SOP             SOP";
+    note       SOP             SOP
+    add_proof  SO  SO";
 
 const COLLECTION: &str = "
     -       scheduled/none  placed/none  accepted/none  preparing/none  ready/none
@@ -151,19 +158,29 @@ const COLLECTION: &str = "
     cancel     CSOP            COP          CSOP           CSOP            CSOP
     update     OP              OP           OP             OP              OP
     late       .               Y            Y              Y               Y
-    note       SOP             SOP          SOP            SOP             SOP";
+    note       SOP             SOP          SOP            SOP             SOP
+    add_proof  .  .  .  .  SO";
 
-/// Nobody does anything any more, but remark, and forget whom it was for.
+/// Nobody does anything any more, but remark, prove, and forget whom it was for.
 const ENDED: &str = "
     -      delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
     note   SDOP              SDOP             SDOP              SDOP           SDOP
-    erase  P                 P                P                 P              P";
+    erase  P                 P                P                 P              P
+    add_proof  DO  .  .  DO  SDO";
 
-/// The same without a courier who could.
-const ENDED_WITHOUT_COURIER: &str = "
+/// The same of what the store brings.
+const STORE_DELIVERY_ENDED: &str = "
     -      delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
     note   SOP               SOP              SOP               SOP            SOP
-    erase  P                 P                P                 P              P";
+    erase  P                 P                P                 P              P
+    add_proof  SO  .  .  SO  SO";
+
+/// The same of what is collected.
+const COLLECTION_ENDED: &str = "
+    -      delivered/closed  rejected/closed  cancelled/closed  failed/closed  returned/closed
+    note   SOP               SOP              SOP               SOP            SOP
+    erase  P                 P                P                 P              P
+    add_proof  SO  .  .  .  .";
 
 const TABLES: &[(Fulfilment, &[&str])] = &[
     (
@@ -177,8 +194,8 @@ const TABLES: &[(Fulfilment, &[&str])] = &[
             ENDED,
         ],
     ),
-    (Fulfilment::StoreDelivery, &[STORE_DELIVERY, STORE_DELIVERY_GONE, ENDED_WITHOUT_COURIER]),
-    (Fulfilment::Collection, &[COLLECTION, ENDED_WITHOUT_COURIER]),
+    (Fulfilment::StoreDelivery, &[STORE_DELIVERY, STORE_DELIVERY_GONE, STORE_DELIVERY_ENDED]),
+    (Fulfilment::Collection, &[COLLECTION, COLLECTION_ENDED]),
 ];
 
 const fn letter(role: Role) -> char {
@@ -272,7 +289,7 @@ fn offer_to(number: u128, now: Timestamp) -> Offer {
 }
 
 /// The action with a body that passes every guard.
-fn command(action: Action, by: Role, status: Status) -> Command {
+fn command(action: Action, by: Role, status: Status, fulfilment: Fulfilment) -> Command {
     let pin = Some(super::PIN.to_owned());
     match action {
         Action::Release => Command::Release,
@@ -287,7 +304,7 @@ fn command(action: Action, by: Role, status: Status) -> Command {
         Action::Prep => Command::Prep { prep_min: 30, why: None },
         Action::Pickup => Command::Pickup { proofs: vec![] },
         Action::Deliver => Command::Deliver { pin, proofs: vec![] },
-        Action::Collect => Command::Collect { pin },
+        Action::Collect => Command::Collect { pin, proofs: vec![] },
         Action::Cancel if by == Role::Store => Command::Cancel { reason: why(ReasonCode::Closed) },
         Action::Cancel => Command::Cancel { reason: why(ReasonCode::CustomerRequest) },
         Action::Fail => Command::Fail { reason: why(ReasonCode::Lost) },
@@ -318,6 +335,14 @@ fn command(action: Action, by: Role, status: Status) -> Command {
         Action::Late => Command::Late(Notice::Delivery),
         Action::Note => Command::Note { text: "the bell is broken".to_owned() },
         Action::Erase => Command::Erase,
+        Action::AddProof => {
+            let point = match (fulfilment, by) {
+                (Fulfilment::Collection, _) => ProofPoint::Dropoff,
+                (Fulfilment::Delivery, Role::Store) => ProofPoint::Return,
+                _ => ProofPoint::Pickup,
+            };
+            proofs::upload(point, ProofKind::Photo, "a picture")
+        }
     }
 }
 
@@ -358,7 +383,8 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
                         if *action == Action::AcceptOffer {
                             scene.driver = Some((courier(1), 0));
                         }
-                        let judgement = scene.judge_by(&by, &command(*action, *role, status));
+                        let command = command(*action, *role, status, *fulfilment);
+                        let judgement = scene.judge_by(&by, &command);
                         let accepted = matches!(judgement, Judgement::Accepted(_));
                         assert_eq!(accepted, may, "{case}: {judgement:?}");
                         // Whoever is asked hears it with the offer, and not with the order.
@@ -379,7 +405,7 @@ fn every_action_of_every_role_is_judged_as_the_table_says() {
             }
         }
     }
-    assert_eq!(judged, (24 + 12 + 10) * 6 * 32);
+    assert_eq!(judged, (24 + 12 + 10) * 6 * 33);
 }
 
 #[test]
@@ -407,7 +433,7 @@ fn what_cannot_go_back_is_not_offered_to() {
     assert!(scene.order.allowed(&by).contains(&Action::Return));
     scene.order.undeliverable = crate::domain::Undeliverable::Leave;
     assert!(!scene.order.allowed(&by).contains(&Action::Return));
-    let command = command(Action::Return, Role::Driver, Status::PickedUp);
+    let command = command(Action::Return, Role::Driver, Status::PickedUp, Fulfilment::Delivery);
     assert_eq!(scene.refused(Role::Driver, command), Refusal::InvalidTransition);
 }
 
@@ -418,7 +444,8 @@ fn a_stranger_is_allowed_nothing() {
         let stranger = crate::domain::Actor { role, id: courier_id(9).to_string() };
         assert_eq!(scene.order.allowed(&stranger), []);
         for action in Action::ALL {
-            let refusal = scene.refused_to(&stranger, command(*action, role, Status::Ready));
+            let command = command(*action, role, Status::Ready, Fulfilment::Delivery);
+            let refusal = scene.refused_to(&stranger, command);
             assert_eq!(refusal, Refusal::NotFound, "{role} {action}");
         }
     }

@@ -243,11 +243,11 @@ fn t10_a_courier_delivers_and_stays_on_record() {
 #[test]
 fn t11_a_collection_ends_at_the_counter() {
     let mut scene = Scene::at(Status::Ready, Collection);
-    let events = scene.accepted(Role::Store, Command::Collect { pin: None });
+    let events = scene.accepted(Role::Store, Command::Collect { pin: None, proofs: vec![] });
     assert_eq!(events[0].fact, Fact::Delivered { proofs: vec![] });
     assert_eq!((scene.order.status, scene.order.leg), (Status::Delivered, Leg::Closed));
     let delivery = Scene::at(Status::Ready, Delivery);
-    let refusal = delivery.refused(Role::Store, Command::Collect { pin: None });
+    let refusal = delivery.refused(Role::Store, Command::Collect { pin: None, proofs: vec![] });
     assert_eq!(refusal, Refusal::InvalidTransition);
 }
 

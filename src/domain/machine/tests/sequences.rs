@@ -4,14 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::{
-    PIN, Scene, Step, actor, courier, courier_id, draft, id, merged, start_of_test, try_place, why,
-    window_in,
+    PIN, Scene, Step, actor, courier, courier_id, draft, id, merged, proofs, start_of_test,
+    try_place, why, window_in,
 };
 use crate::domain::machine::Judgement;
 use crate::domain::{
     Action, Actor, Candidate, Command, Draft, Driver, DriverId, Duty, Event, Fact, Fulfilment,
     Given, Leg, Notice, Offer, OfferId, OfferState, Order, Patch, Promise, Proof, ProofKind,
-    ProofRequired, ReasonCode, Refusal, Role, Stamps, Status, Undeliverable, Word,
+    ProofPoint, ProofRequired, ReasonCode, Refusal, Role, Stamps, Status, Undeliverable, Word,
 };
 
 /// Every change of status there is.
@@ -61,7 +61,7 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
 
 fn drafts() -> impl Strategy<Value = Draft> {
     let proofs = (any::<bool>(), prop::bool::weighted(0.3))
-        .prop_map(|(pin, photo)| ProofRequired { pin, photo, signature: false });
+        .prop_map(|(pin, photo)| ProofRequired { photo, pin, ..ProofRequired::default() });
     (
         prop::sample::select(Fulfilment::ALL),
         prop::sample::select(Undeliverable::ALL),
@@ -110,7 +110,7 @@ fn command(action: Action, body: u8) -> Command {
         Action::Prep => Command::Prep { prep_min: i32::from(body) - 5, why: None },
         Action::Pickup => Command::Pickup { proofs },
         Action::Deliver => Command::Deliver { pin, proofs },
-        Action::Collect => Command::Collect { pin },
+        Action::Collect => Command::Collect { pin, proofs },
         Action::Cancel => Command::Cancel { reason },
         Action::Fail => Command::Fail { reason },
         Action::Return => Command::Return { reason },
@@ -145,6 +145,11 @@ fn command(action: Action, body: u8) -> Command {
         Action::Late => Command::Late(Notice::ALL[usize::from(body) % 4]),
         Action::Note => Command::Note { text: format!("note {body}") },
         Action::Erase => Command::Erase,
+        Action::AddProof => proofs::upload(
+            ProofPoint::ALL[usize::from(body) % 3],
+            [ProofKind::Photo, ProofKind::Signature, ProofKind::Scan][usize::from(body / 3) % 3],
+            &format!("{}", body % 16),
+        ),
     }
 }
 
@@ -219,6 +224,7 @@ impl Folded {
             | Fact::Eta
             | Fact::Late { .. }
             | Fact::Noted { .. }
+            | Fact::ProofAdded(_)
             | Fact::OfferSent(_)
             | Fact::OfferClosed(_)
             | Fact::DriverDuty { .. }
@@ -277,7 +283,8 @@ fn check_leg(order: &Order) {
 
 fn check_accepted(before: &Order, after: &Order, events: &[Event], by: &Actor, now: Timestamp) {
     let is_erased = matches!(events, [event] if event.fact == Fact::Erased);
-    let remarks = events.iter().all(|event| matches!(event.fact, Fact::Noted { .. }));
+    let remarks =
+        events.iter().all(|event| matches!(event.fact, Fact::Noted { .. } | Fact::ProofAdded(_)));
     let is_over = before.status.is_terminal();
     assert!(is_over || !is_erased, "only an order that is over is erased");
     assert!(!is_over || remarks || is_erased, "an order that is over is erased at most");

@@ -1,8 +1,11 @@
 //! Keys: every write that comes twice with one key is done once and answered twice, whichever way
 //! it comes.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+mod links;
+mod offers;
+mod writes;
+
+use std::collections::{BTreeSet, HashMap};
 
 use awc::http::Method;
 use futures::future::join_all;
@@ -12,34 +15,9 @@ use crate::support::{
     Answer, City, Phone, Process, Receiver, Rest, Scratch, Server, delivering, merged,
 };
 use crate::webhooks::{attempts, hook, path};
+use writes::{routes, writes};
 
-/// One write, and another request that its key must not do for.
-struct Write {
-    /// As in the routes.
-    route: &'static str,
-    path: String,
-    body: Value,
-    /// Path and body of another request.
-    other: (String, Value),
-    /// Method over a socket, and what its data has besides the body.
-    rpc: (&'static str, Value),
-}
-
-impl Write {
-    fn method(&self) -> Method {
-        self.route.split(' ').next().unwrap().parse().unwrap()
-    }
-
-    /// The platform does all but promise when an order will be ready.
-    fn is_of_ops(&self) -> bool {
-        self.route.ends_with("/prep")
-    }
-
-    async fn send(&self, who: &Rest, key: &str) -> Answer {
-        send(who, self.method(), &self.path, &self.body, key).await
-    }
-}
-
+/// Sends one request under a key; a body that is null is none.
 async fn send(who: &Rest, method: Method, path: &str, body: &Value, key: &str) -> Answer {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     who.send(method, path, &[("idempotency-key", key)], body).await
@@ -54,179 +32,13 @@ async fn contents(database: &Scratch) -> (Vec<(String, String)>, Option<String>)
     (database.contents().await, webhooks)
 }
 
-/// Every write of the platform, about things that nothing was done to yet.
-async fn writes(city: &City, url: &str) -> Vec<Write> {
-    let mut writes = Vec::new();
-    let mut add = |route, path: String, body: Value, other: (String, Value), rpc| {
-        writes.push(Write { route, path, body, other, rpc });
-    };
-    let body = city.order_body(json!({}));
-    let other = city.order_body(json!({}));
-    let path = "/v1/orders".to_owned();
-    let rpc = ("order.create", json!({}));
-    add("POST /v1/orders", path.clone(), body, (path, other), rpc);
-    let driver = city.new_driver(json!({})).await;
-    for (route, more, body, other, method) in [
-        ("PATCH /v1/orders/{order}", "", json!({"note": "a"}), json!({"note": "b"}), "update"),
-        (
-            "POST /v1/orders/{order}/{action}",
-            "/ready",
-            json!({}),
-            json!({"at": "2026-01-01T00:00:00Z"}),
-            "ready",
-        ),
-        (
-            "PUT /v1/orders/{order}/prep",
-            "/prep",
-            json!({"prep_min": 50}),
-            json!({"prep_min": 51}),
-            "prep",
-        ),
-        (
-            "PUT /v1/orders/{order}/driver",
-            "/driver",
-            json!({"driver": city.driver}),
-            json!({"driver": driver}),
-            "assign",
-        ),
-        (
-            "DELETE /v1/orders/{order}/driver",
-            "/driver",
-            json!({}),
-            json!({"reason": "other", "note": "late"}),
-            "unassign",
-        ),
-    ] {
-        let order = city.order_id().await;
-        city.act(&city.platform, &order, "accept", json!({})).await;
-        if method == "unassign" {
-            city.assign(&order).await;
-        }
-        let path = format!("/v1/orders/{order}{more}");
-        let method = ["update", "ready", "prep", "assign", "unassign"]
-            .into_iter()
-            .zip(["order.update", "order.ready", "order.prep", "order.assign", "order.unassign"])
-            .find(|(action, _)| *action == method)
-            .unwrap()
-            .1;
-        add(route, path.clone(), body, (path, other), (method, json!({"order": order})));
+/// Who does writes, by role.
+async fn callers(city: &City) -> HashMap<&'static str, Rest> {
+    let mut callers = HashMap::new();
+    for role in ["platform", "ops", "driver"] {
+        callers.insert(role, city.caller(role, "").await);
     }
-
-    let store = city.new_store(json!({})).await;
-    let doomed = city.new_store(json!({})).await;
-    let at = |noun: &str, id: &str, more: &str| format!("/v1/{noun}/{id}{more}");
-    let store_body = |name: &str| json!({"name": name, "lat": 1, "lng": 2, "tz": "Europe/Paris"});
-    let made = |name: &str| merged(store_body(name), json!({"external_id": driver}));
-    let (one, other) = (made("One"), made("Other"));
-    let all = "/v1/stores".to_owned();
-    let rpc = ("store.create", json!({}));
-    add("POST /v1/stores", all.clone(), one, (all, other), rpc);
-    let ext = at("stores/ext", &store, "");
-    let (one, other) = (store_body("One"), store_body("Other"));
-    let rpc = ("store.create", json!({"external_id": store}));
-    add("PUT /v1/stores/ext/{external_id}", ext.clone(), one, (ext, other), rpc);
-    let path = at("stores", &store, "");
-    let (one, other) = (json!({"name": "New"}), json!({"name": "Newer"}));
-    let rpc = ("store.update", json!({"store": store}));
-    add("PATCH /v1/stores/{store}", path.clone(), one, (path, other), rpc);
-    let path = at("stores", &store, "/pause");
-    let (one, other) = (json!({"until": "2099-01-01T00:00:00Z"}), json!({}));
-    let rpc = ("store.pause", json!({"store": store}));
-    add("PUT /v1/stores/{store}/pause", path.clone(), one, (path, other), rpc);
-    let (path, other) = (at("stores", &doomed, ""), (at("stores", &store, ""), Value::Null));
-    let rpc = ("store.delete", json!({"store": doomed}));
-    add("DELETE /v1/stores/{store}", path, Value::Null, other, rpc);
-
-    let doomed = city.new_driver(json!({})).await;
-    let driver_body = |name: &str| json!({"name": name, "vehicle": {"type": "car"}});
-    let made = |name: &str| merged(driver_body(name), json!({"external_id": store}));
-    let (one, other) = (made("One"), made("Other"));
-    let all = "/v1/drivers".to_owned();
-    let rpc = ("driver.create", json!({}));
-    add("POST /v1/drivers", all.clone(), one, (all, other), rpc);
-    let ext = at("drivers/ext", &driver, "");
-    let (one, other) = (driver_body("One"), driver_body("Other"));
-    let rpc = ("driver.create", json!({"external_id": driver}));
-    add("PUT /v1/drivers/ext/{external_id}", ext.clone(), one, (ext, other), rpc);
-    let path = at("drivers", &driver, "");
-    let (one, other) = (json!({"capacity": 7}), json!({"capacity": 8}));
-    let rpc = ("driver.update", json!({"driver": driver}));
-    add("PATCH /v1/drivers/{driver}", path.clone(), one, (path, other), rpc);
-    let path = at("drivers", &driver, "/duty");
-    let (one, other) = (json!({"duty": "paused"}), json!({"duty": "off"}));
-    let rpc = ("driver.duty", json!({"driver": driver}));
-    add("PUT /v1/drivers/{driver}/duty", path.clone(), one, (path, other), rpc);
-    let (path, other) = (at("drivers", &doomed, ""), (at("drivers", &driver, ""), Value::Null));
-    let rpc = ("driver.delete", json!({"driver": doomed}));
-    add("DELETE /v1/drivers/{driver}", path, Value::Null, other, rpc);
-
-    let path = "/v1/tokens".to_owned();
-    let body = |subject: &str| json!({"kind": "ops", "subject": subject, "info": {"a": 1}});
-    let rpc = ("token.create", json!({}));
-    add("POST /v1/tokens", path.clone(), body("ann"), (path.clone(), body("bob")), rpc);
-    let issue = async || {
-        let issued = city.platform.post(&path, body("cyd")).await.expect(201);
-        issued["id"].as_str().unwrap().to_owned()
-    };
-    let (token, second) = (issue().await, issue().await);
-    let other = (at("tokens", &second, ""), Value::Null);
-    let rpc = ("token.revoke", json!({"token": token}));
-    add("DELETE /v1/tokens/{token}", at("tokens", &token, ""), Value::Null, other, rpc);
-
-    // Disabled: nothing but what is asked for is posted.
-    let path = "/v1/webhooks".to_owned();
-    let body = json!({"url": url, "types": ["no.such"]});
-    let other = (path.clone(), json!({"url": url}));
-    add("POST /v1/webhooks", path, body, other, ("webhook.create", json!({})));
-    let silent = async || {
-        let made = hook(city, url, json!(["no.such"])).await;
-        let id = made["id"].as_str().unwrap().to_owned();
-        let off = json!({"state": "disabled"});
-        city.platform.patch(&at("webhooks", &id, ""), off).await.expect(200);
-        id
-    };
-    let (webhook, doomed) = (silent().await, silent().await);
-    let named = json!({"webhook": webhook});
-    let path = at("webhooks", &webhook, "");
-    let (one, other) = (json!({"types": ["no.other"]}), json!({"types": null}));
-    let rpc = ("webhook.update", named.clone());
-    add("PATCH /v1/webhooks/{webhook}", path.clone(), one, (path, other), rpc);
-    let path = at("webhooks", &webhook, "/rotate");
-    let (one, other) = (json!({"keep_s": 60}), json!({}));
-    let rpc = ("webhook.rotate", named.clone());
-    add("POST /v1/webhooks/{webhook}/rotate", path.clone(), one, (path, other), rpc);
-    let path = at("webhooks", &webhook, "/replay?after=1");
-    let other = (at("webhooks", &webhook, "/replay?after=0"), Value::Null);
-    let rpc = ("webhook.replay", merged(named.clone(), json!({"after": 1})));
-    add("POST /v1/webhooks/{webhook}/replay", path, Value::Null, other, rpc);
-    let path = at("webhooks", &webhook, "/test");
-    let other = (at("webhooks", &doomed, "/test"), Value::Null);
-    add("POST /v1/webhooks/{webhook}/test", path, Value::Null, other, ("webhook.test", named));
-    let (path, other) = (at("webhooks", &doomed, ""), (at("webhooks", &webhook, ""), Value::Null));
-    let rpc = ("webhook.delete", json!({"webhook": doomed}));
-    add("DELETE /v1/webhooks/{webhook}", path, Value::Null, other, rpc);
-    writes
-}
-
-/// Every route that writes, as it stands in the code; bulk has tests of its own.
-fn routes() -> BTreeSet<String> {
-    let mut routes = BTreeSet::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let code = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        for resource in code.split("web::resource(\"").skip(1) {
-            let (path, rest) = resource.split_once('"').unwrap();
-            for (method, word) in
-                [("POST", "post"), ("PUT", "put"), ("PATCH", "patch"), ("DELETE", "delete")]
-            {
-                if rest.contains(&format!("web::{word}()")) && !path.contains("/bulk") {
-                    routes.insert(format!("{method} {path}"));
-                }
-            }
-        }
-    }
-    assert!(routes.len() > 20);
-    routes
+    callers
 }
 
 #[actix_web::test]
@@ -237,10 +49,10 @@ async fn every_write_with_a_key_is_done_once_and_answered_twice() {
     let all = writes(&city, &receiver.url).await;
     let tested: BTreeSet<String> = all.iter().map(|write| write.route.to_owned()).collect();
     assert_eq!(tested, routes(), "left what is tested, right what there is");
-    let ops = city.caller("ops", "").await;
+    let callers = callers(&city).await;
     for (nth, write) in all.iter().enumerate() {
         let (route, key) = (write.route, format!("key {nth}"));
-        let who = if write.is_of_ops() { &ops } else { &city.platform };
+        let who = &callers[write.who];
         let first = write.send(who, &key).await;
         assert!((200..300).contains(&first.status), "{route}: {:#}", first.body);
         assert_eq!(first.header("idempotent-replayed"), None, "{route}");
@@ -265,16 +77,13 @@ async fn every_write_over_a_socket_has_keys_as_well_and_the_same_ones() {
     let server = Server::start_with(delivering).await;
     let city = City::found(&server.url, &server.database).await;
     let receiver = Receiver::start();
-    let mut platform = Phone::connect(&server.url, &city.key).await;
-    let ops = city.caller("ops", "").await;
     let elsewhere = city.order_id().await;
-    let mut dispatcher = Phone::connect(&server.url, ops.token.as_ref().unwrap()).await;
+    let (callers, mut phones) = (callers(&city).await, HashMap::new());
+    for (role, who) in &callers {
+        phones.insert(*role, Phone::connect(&server.url, who.token.as_ref().unwrap()).await);
+    }
     for (nth, write) in writes(&city, &receiver.url).await.iter().enumerate() {
-        let (who, phone) = if write.is_of_ops() {
-            (&ops, &mut dispatcher)
-        } else {
-            (&city.platform, &mut platform)
-        };
+        let (who, phone) = (&callers[write.who], phones.get_mut(write.who).unwrap());
         let (method, more) = write.rpc.clone();
         let route = write.route;
         let key = json!({"idempotency_key": format!("key {nth}")});
