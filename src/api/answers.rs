@@ -165,7 +165,7 @@ pub struct ItemProblem {
 
 /// A proof of a hand-over, as the caller may see it.
 #[derive(ToSchema)]
-pub struct Proof {
+pub struct OrderProof {
     /// Its identifier.
     pub id: ProofId,
     /// The order that it is of.
@@ -212,7 +212,7 @@ pub struct Proof {
 #[derive(ToSchema)]
 pub struct ProofsPage {
     /// The proofs.
-    pub proofs: Vec<Proof>,
+    pub proofs: Vec<OrderProof>,
 }
 
 /// A tracking link.

@@ -8,7 +8,7 @@ use super::answer::REPLAYED;
 use super::extract::{Asking, Caller};
 use super::parameters::Conditions;
 use super::problem::{HttpProblem, OF_ORDERS, words};
-use crate::api::answers::{Proof, ProofsPage};
+use crate::api::answers::{OrderProof, ProofsPage};
 use crate::api::{Api, NewProofBody, Problem, ProblemCode, read_body};
 use crate::view::schema::{OrderId, ProofId};
 
@@ -30,7 +30,7 @@ pub(super) fn configure(services: &mut ServiceConfig) {
     post, path = "/v1/orders/{order}/proofs", operation_id = "proof.add", tag = "Proofs",
     params(("order" = OrderId, Path, description = "Which order."), Conditions),
     request_body = NewProofBody,
-    responses((status = 200, description = "It was there.", body = Proof, headers(("ETag" = String, description = "The order's version."))), (status = 201, description = "The proof.", body = Proof, headers(("ETag" = String, description = "The order's version.")))),
+    responses((status = 200, description = "It was there.", body = OrderProof, headers(("ETag" = String, description = "The order's version."))), (status = 201, description = "The proof.", body = OrderProof, headers(("ETag" = String, description = "The order's version.")))),
     extensions(("x-problems" = json!(words(OF_ORDERS)))),
 )]
 // It reads the body itself: pictures may be larger than other requests.

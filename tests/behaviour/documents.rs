@@ -260,6 +260,9 @@ async fn frames_of_an_evening_are_as_documented() {
     driver.post(&path("pickup"), json!({})).await.expect(200);
     platform.put(&path("eta"), json!({"dropoff_eta": "2031-01-01T12:00:00Z"})).await.expect(200);
     driver.post(&path("at_door"), json!({})).await.expect(200);
+    let picture =
+        json!({"point": "dropoff", "kind": "photo", "url": "https://example.com/door.jpg"});
+    driver.post(&path("proofs"), picture).await.expect(201);
     driver.post(&path("return"), json!({"reason": "refused"})).await.expect(200);
     ops.post(&path("redeliver"), json!({})).await.expect(200);
     driver.post(&path("return"), json!({"reason": "refused"})).await.expect(200);
