@@ -174,6 +174,7 @@ pub struct Window {
 
 /// Which proofs a delivery needs.
 #[derive(ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one kind")]
 pub struct Required {
     /// A picture.
     pub photo: bool,
