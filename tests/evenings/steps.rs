@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::call::{Call, Way};
 use crate::support::merged;
-use crate::town::{Person, Seen, Town};
+use crate::town::{Home, Person, Seen, Town};
 
 const MOST_ORDERS: usize = 12;
 /// Every action that somebody could ask for, whether or not it is one of an order there.
@@ -45,9 +45,11 @@ pub async fn play(town: &mut Town<'_>) {
     for _ in 0..first {
         place(town).await;
     }
-    // Those next door try to find it while it lives.
-    if let Some(order) = town.orders.first() {
-        *town.world.strange.borrow_mut() = Some((order.clone(), town.city.tenant.clone()));
+    // Those next door try to find one of its orders while it lives.
+    if let [order, other, ..] = town.orders.as_slice() {
+        let home =
+            Home { order: order.clone(), other: other.clone(), platform: town.platform.clone() };
+        *town.world.strange.borrow_mut() = Some(home);
     }
     let steps = 50 + town.chance.below(250);
     let mut done = 0;
@@ -313,12 +315,13 @@ async fn offers(town: &mut Town<'_>) -> usize {
 
 /// Somebody asks for what is another tenant's.
 async fn strange(town: &mut Town<'_>, seen: &[Seen]) -> usize {
-    let Some((order, tenant)) = town.world.strange.borrow().clone() else { return 0 };
-    if tenant == town.city.tenant {
+    let Some(home) = town.world.strange.borrow().clone() else { return 0 };
+    if home.platform.principal.tenant == town.tenant() {
         return 0;
     }
-    let mut like = town.chance.pick(seen).clone();
-    like.id = order;
+    let mut like = one_of(town, seen);
+    let mine = like.id.clone();
+    like.id = home.order;
     let mut call = wild(town, &like).await;
     call.key = None;
     let api = town.api();
@@ -326,14 +329,28 @@ async fn strange(town: &mut Town<'_>, seen: &[Seen]) -> usize {
     if let Ok(found) = found {
         town.find(format!("another tenant's order is shown: {}", found.body));
     }
-    let way = town.way();
-    match call.go(town, way).await {
+    // While the first is written the others queue, and go into one batch: that knows both tenants.
+    let refused = |who: &Person, order: &str| Call {
+        if_match: Some(-1),
+        ..Call::new(who, "order.note", json!({"order": order, "note": "never"}))
+    };
+    let (mine, theirs) = (refused(&town.platform, &mine), refused(&home.platform, &home.other));
+    let way = Way::App(town.chance.below(2));
+    let lasting = &*town;
+    let going = [mine, theirs, call.clone()].map(async |call| call.go(lasting, way).await);
+    let [mine, theirs, strangers]: [_; 3] = join_all(going).await.try_into().unwrap();
+    for answered in [mine, theirs] {
+        if !matches!(&answered, Err((word, _)) if word == "version_mismatch") {
+            town.find(format!("a remark on version -1: {answered:?}"));
+        }
+    }
+    match strangers {
         Ok(answer) => town.find(format!("{} of another tenant's order: {answer}", call.method)),
         Err((word, _))
             if matches!(word.as_str(), "not_found" | "role_not_allowed" | "validation") => {}
         Err(problem) => town.find(format!("{} of another tenant's: {problem:?}", call.method)),
     }
-    1
+    3
 }
 
 /// Duty, pauses, and couriers who leave for good.
@@ -472,6 +489,7 @@ async fn command(town: &mut Town<'_>, order: &Seen) -> Call {
                 ("driver", "pickup"),
                 ("driver", "pickup"),
                 ("ops", "pickup"),
+                ("driver", "drop"),
                 ("driver", "drop"),
                 ("platform", "unassign"),
                 ("ops", "assign"),
