@@ -41,6 +41,7 @@ mod steps;
 mod support;
 mod tables;
 mod town;
+mod wishes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
