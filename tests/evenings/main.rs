@@ -41,6 +41,7 @@ mod steps;
 mod support;
 mod tables;
 mod town;
+mod wishes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ use ordercast::app::App;
 use chance::{Chance, say};
 use clock::Clock;
 use support::{Scratch, config, of};
-use town::Town;
+use town::{Home, Town};
 
 /// Evenings of a run that says nothing else: some 20 seconds.
 const EVENINGS: u64 = 24;
@@ -67,8 +68,8 @@ struct World {
     clock: Clock,
     apis: [Arc<Api>; 2],
     urls: [String; 2],
-    /// An order and its tenant: nobody else may find it.
-    strange: RefCell<Option<(String, String)>>,
+    /// The evening that began last: nobody else may find its orders.
+    strange: RefCell<Option<Home>>,
     /// How often each thing came out, to see that evenings are evenings.
     tally: RefCell<BTreeMap<String, u64>>,
 }
