@@ -9,6 +9,7 @@ pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod dashboard;
+pub mod docs;
 pub mod domain;
 pub mod embedded;
 pub mod feed;

@@ -30,6 +30,7 @@ const ROOMS: &[&str] = &[
     "api",
     "http",
     "channels",
+    "docs",
     "server",
     "dashboard",
     "embedded",

@@ -4,13 +4,15 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{Problem, ProblemCode};
 use crate::domain::{
     Dropoff, Item, Place, Proof, ProofKind, ProofKinds, ProofRequired, ReasonCode, Window, Word,
 };
+use crate::view::schema;
 
-/// Longest text of any field but those with a bound of their own, in bytes.
+/// Longest text of any field but those with a bound of their own, in characters.
 const TEXT_MAX: usize = 1_000;
 
 /// A field at fault.
@@ -73,10 +75,11 @@ pub(super) fn required_text(field: &str, text: String, max: usize) -> Result<Str
     bounded_text(field, text, max)
 }
 
-/// A text of at most `max` bytes without control characters.
+/// A text of at most `max` characters, without U+0000.
 pub(super) fn bounded_text(field: &str, text: String, max: usize) -> Result<String, Problem> {
-    if text.len() > max {
-        return Err(Problem::field(field, format!("is longer than {max} bytes")));
+    // As JSON Schema counts: characters, not bytes.
+    if text.chars().nth(max).is_some() {
+        return Err(Problem::field(field, format!("is longer than {max} characters")));
     }
     if text.contains('\0') {
         return Err(Problem::field(field, "must not contain U+0000"));
@@ -120,15 +123,29 @@ pub(super) fn place(field: &str, lat: f64, lng: f64) -> Result<Place, Problem> {
     Ok(Place { lat, lng })
 }
 
-#[derive(Debug, Deserialize)]
+/// Where and to whom an order goes.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DropoffBody {
+    /// The customer's full name.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// The customer's phone.
+    #[schema(max_length = 40)]
     phone: Option<String>,
+    /// Street and number first, then the rest, parted by commas.
+    #[schema(min_length = 1, max_length = 1000)]
     address: String,
+    /// Latitude of the door, WGS84 degrees.
+    #[schema(minimum = -90, maximum = 90)]
     lat: f64,
+    /// Longitude of the door, WGS84 degrees.
+    #[schema(minimum = -180, maximum = 180)]
     lng: f64,
+    /// How to find or ring, for the courier.
+    #[schema(max_length = 1000)]
     notes: Option<String>,
+    /// Whether it may be left at the door.
     #[serde(default)]
     leave_at_door: bool,
 }
@@ -146,10 +163,15 @@ impl DropoffBody {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// When the customer wants it: from 1970 to 9999, and `from` before `to`.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WindowBody {
+    /// Not before.
+    #[schema(format = DateTime)]
     from: String,
+    /// Not after.
+    #[schema(format = DateTime)]
     to: String,
 }
 
@@ -164,39 +186,71 @@ impl WindowBody {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// One line of an order.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ItemBody {
+    /// What it is.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// How many.
+    #[schema(minimum = 1, maximum = 2_147_483_647)]
     qty: i32,
 }
 
-#[derive(Debug, Deserialize, Default)]
+/// Which proofs its hand-overs need.
+#[derive(Debug, Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one kind")]
 struct ProofRequiredBody {
+    /// At the drop-off, a picture.
     photo: bool,
+    /// At the drop-off, a signature.
     signature: bool,
+    /// At the drop-off, the customer's PIN.
     pin: bool,
+    /// At the drop-off, a scanned code.
     scan: bool,
+    /// Of these kinds at the pick-up.
+    #[schema(value_type = Vec<schema::ProofKind>)]
     pickup: Vec<String>,
+    /// Of these kinds when it is brought back.
     #[serde(rename = "return")]
+    #[schema(value_type = Vec<schema::ProofKind>)]
     back: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An order to place.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OrderBody {
+pub struct OrderBody {
+    /// The platform's name for it.
+    #[schema(min_length = 1, max_length = 128)]
     pub(super) external_id: String,
+    /// Who prepares it.
+    #[schema(value_type = schema::StoreId)]
     pub(super) store: String,
+    /// How it reaches the customer; a delivery if nothing is said.
+    #[schema(value_type = Option<schema::Fulfilment>)]
     pub(super) fulfilment: Option<String>,
+    /// Where and to whom it goes; for all but what is collected.
     pub(super) dropoff: Option<DropoffBody>,
+    /// What it consists of.
+    #[schema(min_items = 1, max_items = 100)]
     items: Vec<ItemBody>,
+    /// A wish to the store.
+    #[schema(max_length = 1000)]
     pub(super) note: Option<String>,
+    /// When the customer wants it; as soon as may be if nothing is said.
     pub(super) window: Option<WindowBody>,
+    /// What becomes of it when it cannot be handed over; it returns if nothing is said.
+    #[schema(value_type = Option<schema::Undeliverable>)]
     pub(super) undeliverable_action: Option<String>,
+    /// Which proofs its delivery needs.
     #[serde(default)]
     proof_required: ProofRequiredBody,
+    /// Data of the platform's own.
+    #[schema(value_type = Option<schema::Meta>)]
     pub(super) meta: Option<serde_json::Map<String, Value>>,
 }
 
@@ -239,14 +293,21 @@ impl OrderBody {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// Details of an order to change; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent leaves alone, null clears")]
-pub(super) struct PatchBody {
+pub struct PatchBody {
+    /// A wish to the store; null takes it away.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 1000)]
     pub(super) note: Option<Option<String>>,
+    /// Another door; only before pick-up.
     pub(super) dropoff: Option<DropoffBody>,
+    /// Another window; only before the store has accepted.
     pub(super) window: Option<WindowBody>,
+    /// Other data of the platform's own.
+    #[schema(value_type = Option<schema::Meta>)]
     pub(super) meta: Option<serde_json::Map<String, Value>>,
 }
 
@@ -259,37 +320,70 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// When an order is picked up and delivered, by somebody's word.
-#[derive(Debug, Deserialize)]
+/// When an order is picked up and delivered, by somebody's word: from 1970 to 9999.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EtaBody {
+pub struct EtaBody {
+    /// When the courier has it.
+    #[schema(format = DateTime)]
     pub(super) pickup_eta: Option<String>,
+    /// When it is delivered.
+    #[schema(format = DateTime)]
     pub(super) dropoff_eta: Option<String>,
+    /// Not before; some minutes before `dropoff_eta` when absent.
+    #[schema(format = DateTime)]
     pub(super) lo: Option<String>,
+    /// Not after; some minutes after `dropoff_eta` when absent.
+    #[schema(format = DateTime)]
     pub(super) hi: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What proves a hand-over.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ProofBody {
+    /// What it is.
+    #[schema(value_type = schema::ProofKind)]
     kind: String,
+    /// Where it is: a URL, or a hash of what was shown.
     #[serde(rename = "ref")]
+    #[schema(min_length = 1, max_length = 2048)]
     reference: String,
 }
 
 /// The body of an action. Which members an action takes, [`ActionBody::only`] says.
-#[derive(Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct ActionBody {
+#[derive(Debug, Deserialize, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActionBody {
+    /// Why; which codes there are depends on the action and the role, and `other` needs a note.
+    #[schema(value_type = Option<schema::ReasonCode>)]
     reason: Option<String>,
+    /// The reason in words.
+    #[schema(max_length = 1000)]
     note: Option<String>,
+    /// Minutes of preparation.
+    #[schema(minimum = 0, maximum = 240)]
     pub(super) prep_min: Option<i32>,
+    /// Why it takes longer or shorter.
+    #[schema(max_length = 1000)]
     why: Option<String>,
+    /// What the customer says at the door or the counter.
+    #[schema(max_length = 16)]
     pin: Option<String>,
+    /// What proves the hand-over.
+    #[schema(max_items = 10)]
     proofs: Option<Vec<ProofBody>>,
+    /// Which courier.
+    #[schema(value_type = Option<schema::DriverId>)]
     pub(super) driver: Option<String>,
+    /// When it happened by the device: from 1970 to 9999.
+    #[schema(format = DateTime)]
     at: Option<String>,
+    /// Latitude of the device, WGS84 degrees; with `lng`.
+    #[schema(minimum = -90, maximum = 90)]
     lat: Option<f64>,
+    /// Longitude of the device, WGS84 degrees; with `lat`.
+    #[schema(minimum = -180, maximum = 180)]
     lng: Option<f64>,
 }
 
@@ -308,6 +402,16 @@ impl ActionBody {
         match given.iter().find(|(name, given)| *given && !taken.contains(name)) {
             Some((name, _)) => Err(Problem::field(*name, "this action takes no such member")),
             None => Ok(()),
+        }
+    }
+
+    /// Also where nothing would come of it: what was accepted already is not judged again.
+    pub(super) fn check_prep_min(&self) -> Result<(), Problem> {
+        match self.prep_min {
+            Some(minutes) if !(0..=240).contains(&minutes) => {
+                Err(Problem::field("prep_min", "must be 0 to 240"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::once::Request;
 use super::orders::{acting, order_answer, placing};
@@ -18,6 +19,47 @@ use super::{Api, Asked, OrderAnswer, Problem, only};
 use crate::auth;
 use crate::domain::{Action, Role, Word as _};
 use crate::store::{Change, Claim, Kept, WriteError};
+use crate::view::schema::OrderId;
+
+/// Orders to place. Its items are read one by one, each as what it is made of.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrdersBody {
+    /// 1 to `api.bulk_items_max`.
+    #[schema(min_items = 1)]
+    pub orders: Vec<PlacingBody>,
+}
+
+/// What is done to orders. Its items are read one by one, each as what it is made of.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkBody {
+    /// 1 to `api.bulk_items_max`.
+    #[schema(min_items = 1)]
+    pub items: Vec<ActingBody>,
+}
+
+/// What is said of an order to place beside its own body.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlacingBody {
+    /// A key of its own, instead of one by that of the request.
+    #[schema(min_length = 1, max_length = 255)]
+    pub idempotency_key: Option<String>,
+}
+
+/// What is said of an order to change beside the body of the action.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActingBody {
+    /// Which one.
+    pub order: OrderId,
+    /// A key of its own, instead of one by that of the request.
+    #[schema(min_length = 1, max_length = 255)]
+    pub idempotency_key: Option<String>,
+    /// Only if it has this version.
+    pub if_match: Option<i64>,
+}
 
 /// What became of each item, in their order.
 #[derive(Debug)]

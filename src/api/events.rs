@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::orders::{number, order_id};
+use super::orders::{number, order_id, whole};
 use super::{Api, Problem, ProblemCode, audience, only};
 use crate::auth::Principal;
 use crate::domain::Role;
@@ -38,7 +38,7 @@ impl EventsQuery {
                 "types" => {
                     query.types = Some(value.split(',').map(str::to_owned).collect());
                 }
-                "wait" if may_wait => query.wait = Duration::from_secs(number(name, value)?),
+                "wait" if may_wait => query.wait = Duration::from_secs(whole(name, value)?),
                 _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
             }
         }

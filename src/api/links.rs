@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use rand::Rng as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::parse;
 use super::orders::order_id;
@@ -19,9 +20,12 @@ use crate::domain::{CredentialId, LinkTerm, Order, Role};
 use crate::store::{FoundLink, Link};
 use crate::view::{self, stamp};
 
-#[derive(Debug, Deserialize)]
+/// How long a link is to last.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct LinkBody {
+pub struct LinkBody {
+    /// Hours after the order's end, up to `links.ttl_max_h`; as the tenant has it if nothing is said.
+    #[schema(minimum = 1)]
     ttl_h: Option<u32>,
 }
 

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::{moment, parse};
 use super::{Answer, Api, Asked, Problem, only};
@@ -16,10 +17,47 @@ const AHEAD: SignedDuration = SignedDuration::from_mins(2);
 /// A point that may be wrong by more metres says nothing.
 const ACCURACY_MAX_M: f32 = 200.0;
 
-#[derive(Debug, Deserialize)]
+/// Where a courier was.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct LocationsBody {
+pub struct LocationsBody {
+    /// The points.
+    #[schema(schema_with = points)]
     p: Vec<Vec<Value>>,
+}
+
+/// `[[n, at, lat, lng, acc?, hdg?, spd?, bat?], …]`.
+fn points() -> utoipa::openapi::schema::Array {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+    use utoipa::openapi::{RefOr, Schema};
+
+    let number = |least: f64, most: f64, kinds: SchemaType| {
+        let number = ObjectBuilder::new().schema_type(kinds);
+        Schema::from(number.minimum(Some(least)).maximum(Some(most)).build())
+    };
+    let must = || SchemaType::new(Type::Number);
+    let may = || SchemaType::from_iter([Type::Number, Type::Null]);
+    let time = SchemaType::from_iter([Type::String, Type::Integer]);
+    let time = ObjectBuilder::new().schema_type(time);
+    let values = vec![
+        // Whole numbers that a double holds exactly.
+        number(0.0, 9_007_199_254_740_991.0, SchemaType::new(Type::Integer)),
+        time.description(Some("RFC 3339, or milliseconds since 1970.")).build().into(),
+        number(-90.0, 90.0, must()),
+        number(-180.0, 180.0, must()),
+        number(0.0, 100_000.0, may()),
+        number(0.0, 360.0, may()),
+        number(0.0, 1_000.0, may()),
+        number(0.0, 1.0, may()),
+    ];
+    let point = ArrayBuilder::new()
+        .description(Some("`[n, at, lat, lng, acc?, hdg?, spd?, bat?]`, its number first."))
+        .prefix_items(values)
+        .min_items(Some(4))
+        .max_items(Some(8))
+        .build();
+    let points = ArrayBuilder::new().items(RefOr::T(Schema::from(point))).min_items(Some(1));
+    points.max_items(Some(POINTS_MAX)).build()
 }
 
 impl Api {

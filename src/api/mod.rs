@@ -7,6 +7,7 @@
 //! Absent on purpose: it knows no HTTP status and no WebSocket code; a [`Problem`] has a word,
 //! and each way out has its table.
 
+pub mod answers;
 mod body;
 mod bulk;
 mod cursor;
@@ -35,19 +36,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
-pub use body::{FieldProblem, read_body};
-pub use bulk::Bulk;
+pub use body::{ActionBody, EtaBody, FieldProblem, OrderBody, PatchBody, read_body};
+pub use bulk::{ActingBody, Bulk, BulkBody, OrdersBody, PlacingBody};
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
 pub use link_places::{LinkPlace, LinkPlaces};
-pub use links::Tracked;
+pub use links::{LinkBody, Tracked};
+pub use locations::LocationsBody;
+pub use offers::{NothingBody, RouteBody, SearchBody};
 pub use once::Answer;
-pub use orders::{Asked, ListQuery, OrderAnswer};
+pub use orders::{Asked, ListQuery, OrderAnswer, members};
+pub use parties::{DriverBody, DriverPatchBody, DutyBody, PauseBody, StoreBody, StorePatchBody};
 pub use problem::{Problem, ProblemCode, Standing};
-pub use proofs::ProofAnswer;
+pub use proofs::{NewProofBody, ProofAnswer};
 pub use shared::{MissedPage, SharedReads, StateKey};
-pub use webhooks::replay_after;
+pub use tokens::TokenBody;
+pub use webhooks::{RotateBody, WebhookBody, WebhookPatchBody, replay_after};
 
 use crate::auth::{self, API_KEY_PREFIX, Keys, LINK_PREFIX, Permit, Principal, TokenError};
 use crate::config::Config;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::{ActionBody, parse, word};
 use super::orders::{id, order_id};
@@ -18,21 +19,32 @@ const STOPS_MAX: usize = 50;
 /// Offers of an order, or of a courier, that are shown.
 const SHOWN: u32 = 200;
 
-#[derive(Debug, Deserialize)]
+/// How to search for a courier.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SearchBody {
+pub struct SearchBody {
+    /// One after the other, or all at once; as the tenant has it if nothing is said.
+    #[schema(value_type = Option<view::schema::OfferMode>)]
     mode: Option<String>,
+    /// Seconds that a courier has to answer; as the tenant has it if nothing is said.
+    #[schema(minimum = 15, maximum = 120)]
     offer_s: Option<i32>,
+    /// Whom to ask; the nearest who have room if nothing is said.
+    #[schema(value_type = Option<Vec<view::schema::DriverId>>, min_items = 1, max_items = 20)]
     drivers: Option<Vec<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Nothing is to be said.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NothingBody {}
+pub struct NothingBody {}
 
-#[derive(Debug, Deserialize)]
+/// In which order a courier goes to its open orders.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RouteBody {
+pub struct RouteBody {
+    /// The first first, each once.
+    #[schema(value_type = Vec<view::schema::OrderId>, max_items = 50)]
     orders: Vec<String>,
 }
 

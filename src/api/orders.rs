@@ -49,6 +49,12 @@ pub(super) fn number<N: std::str::FromStr>(field: &str, text: &str) -> Result<N,
     text.parse().map_err(|_| Problem::field(field, "is not a whole number in range"))
 }
 
+/// A position, or a number of seconds: as large as the database can hold.
+pub(super) fn whole(field: &str, text: &str) -> Result<u64, Problem> {
+    let given: i64 = number(field, text)?;
+    u64::try_from(given).map_err(|_| Problem::field(field, "is not a whole number in range"))
+}
+
 pub(super) fn order_id(text: &str) -> Result<OrderId, Problem> {
     text.parse().map_err(|_| Problem::not_found())
 }
@@ -358,8 +364,9 @@ fn promise(body: &EtaBody) -> Result<Promise, Problem> {
     })
 }
 
-/// The command that an action and its body make.
-fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
+/// The members that an action takes beside `at`, `lat` and `lng`, and whether it cannot do
+/// without the first; nothing for one that has another body, or happens by itself.
+pub fn members(action: Action) -> Option<(&'static [&'static str], bool)> {
     let taken: &[&str] = match action {
         Action::Accept => &["prep_min"],
         Action::Prep => &["prep_min", "why"],
@@ -393,9 +400,27 @@ fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
         | Action::Route
         | Action::Watch
         | Action::Late
-        | Action::AddProof => return Err(Problem::not_found()),
+        | Action::AddProof => return None,
     };
+    let asks = matches!(
+        action,
+        Action::Prep
+            | Action::Reject
+            | Action::Cancel
+            | Action::Fail
+            | Action::Return
+            | Action::Drop
+            | Action::Assign
+            | Action::Note
+    );
+    Some((taken, asks))
+}
+
+/// The command that an action and its body make.
+fn command(action: Action, body: &ActionBody) -> Result<Command, Problem> {
+    let (taken, _asks) = members(action).ok_or_else(Problem::not_found)?;
     body.only(taken)?;
+    body.check_prep_min()?;
     Ok(match action {
         Action::Release => Command::Release,
         Action::Accept => Command::Accept { prep_min: body.prep_min },

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::{moment, optional_text, parse, place, required_text, word};
 use super::{Answer, Api, Asked, Problem, only};
@@ -11,72 +12,139 @@ use crate::domain::{Driver, DriverId, Duty, Place, Role, Store, StoreId, Vehicle
 use crate::store::{DriverPatch, StorePatch, Target};
 use crate::view;
 
-#[derive(Debug, Deserialize)]
+/// A store.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct StoreBody {
+pub struct StoreBody {
+    /// The platform's name for it; may be left out where the path says it.
+    #[schema(min_length = 1, max_length = 128)]
     external_id: Option<String>,
+    /// How it is called.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// Latitude, WGS84 degrees.
+    #[schema(minimum = -90, maximum = 90)]
     lat: f64,
+    /// Longitude, WGS84 degrees.
+    #[schema(minimum = -180, maximum = 180)]
     lng: f64,
+    /// Its IANA time zone.
+    #[schema(example = "Europe/Berlin")]
     tz: String,
+    /// Its phone.
+    #[schema(max_length = 40)]
     phone: Option<String>,
+    /// Whether orders are accepted without anyone being asked.
     #[serde(default)]
     auto_accept: bool,
+    /// Minutes of preparation where nothing else is said; 20 by default.
+    #[schema(minimum = 0, maximum = 240)]
     default_prep_min: Option<i32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to change of a store; what is absent or null stays.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct StorePatchBody {
+pub struct StorePatchBody {
+    /// How it is called.
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
+    /// Latitude, WGS84 degrees; with `lng`.
+    #[schema(minimum = -90, maximum = 90)]
     lat: Option<f64>,
+    /// Longitude, WGS84 degrees; with `lat`.
+    #[schema(minimum = -180, maximum = 180)]
     lng: Option<f64>,
+    /// Its IANA time zone.
+    #[schema(example = "Europe/Berlin")]
     tz: Option<String>,
+    /// Its phone.
+    #[schema(max_length = 40)]
     phone: Option<String>,
+    /// Whether orders are accepted without anyone being asked.
     auto_accept: Option<bool>,
+    /// Minutes of preparation where nothing else is said.
+    #[schema(minimum = 0, maximum = 240)]
     default_prep_min: Option<i32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A courier.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DriverBody {
+pub struct DriverBody {
+    /// The platform's name for it; may be left out where the path says it.
+    #[schema(min_length = 1, max_length = 128)]
     external_id: Option<String>,
+    /// Its full name.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// How stores and customers see it called; the first name and an initial by default.
+    #[schema(min_length = 1, max_length = 80)]
     display_name: Option<String>,
+    /// Its phone.
+    #[schema(max_length = 40)]
     phone: Option<String>,
+    /// What it rides.
     vehicle: VehicleBody,
+    /// How many orders it may have at once; 2 by default.
+    #[schema(minimum = 1, maximum = 50)]
     capacity: Option<i32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What a courier rides.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct VehicleBody {
+    /// What it is, as `bike` or `scooter`.
     #[serde(rename = "type")]
+    #[schema(min_length = 1, max_length = 40)]
     kind: String,
+    /// Who made it.
+    #[schema(max_length = 80)]
     make: Option<String>,
+    /// Its colour.
+    #[schema(max_length = 40)]
     colour: Option<String>,
+    /// Its number plate.
+    #[schema(max_length = 20)]
     plate: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to change of a courier; what is absent or null stays.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DriverPatchBody {
+pub struct DriverPatchBody {
+    /// Its full name.
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
+    /// How stores and customers see it called.
+    #[schema(max_length = 80)]
     display_name: Option<String>,
+    /// Its phone.
+    #[schema(max_length = 40)]
     phone: Option<String>,
+    /// What it rides.
     vehicle: Option<VehicleBody>,
+    /// How many orders it may have at once.
+    #[schema(minimum = 1, maximum = 50)]
     capacity: Option<i32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Whether a store takes orders.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PauseBody {
+pub struct PauseBody {
+    /// Not until then, from 1970 to 9999; absent or null opens it again.
+    #[schema(format = DateTime)]
     until: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Whether a courier takes orders.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct DutyBody {
+pub struct DutyBody {
+    /// It does, does not, or not now.
+    #[schema(value_type = view::schema::Duty)]
     duty: String,
 }
 

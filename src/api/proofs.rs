@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use super::body::{ActionBody, bounded_text, parse, required_text, word};
 use super::orders::order_id;
@@ -19,22 +20,35 @@ use crate::domain::{
     Word as _,
 };
 use crate::store::KeptPicture;
-use crate::view::{self, Audience};
+use crate::view::{self, Audience, schema};
 
 /// Longest address of a picture, and longest text of a scanned code, in bytes.
 const TEXT_MAX: usize = 2_048;
 /// Longer than any proof is kept.
 const ANY_AGE: Duration = Duration::from_hours(100 * 365 * 24);
 
-#[derive(Debug, Deserialize)]
+/// A proof to hand in: a picture by `url`, or by `data` with its `content_type`; a scanned code by
+/// `ref`. It also takes `at`, `lat` and `lng` of the device, as an action does.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewProofBody {
+pub struct NewProofBody {
+    /// Of which hand-over.
+    #[schema(value_type = schema::ProofPoint)]
     point: String,
+    /// What it is; a PIN is given with the hand-over.
+    #[schema(value_type = schema::ProofKind)]
     kind: String,
+    /// Where a picture is: an address over https.
+    #[schema(min_length = 1, max_length = 2048)]
     url: Option<String>,
+    /// A picture in base64, of up to `proofs.data_limit_bytes`.
     data: Option<String>,
+    /// What that picture is.
+    #[schema(value_type = Option<schema::PictureType>)]
     content_type: Option<String>,
+    /// The text of a scanned code.
     #[serde(rename = "ref")]
+    #[schema(min_length = 1, max_length = 2048)]
     reference: Option<String>,
 }
 

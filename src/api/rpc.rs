@@ -187,6 +187,7 @@ fn nothing_else(data: &Value) -> Result<(), Problem> {
     }
 }
 
+/// Whether nobody can ask for this, though the order machine may know it.
 pub(super) fn is_unknown_action(action: &str) -> bool {
     use crate::domain::{Action, Word as _};
     matches!(

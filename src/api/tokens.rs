@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::{moment, parse, required_text, word};
 use super::{Answer, Api, Asked, Problem, ProblemCode, only};
@@ -15,17 +16,42 @@ use crate::view::stamp;
 /// Orders one customer's token may name.
 const ORDERS_MAX: usize = 10;
 
-#[derive(Debug, Deserialize)]
+/// Whom a token is to speak for.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct TokenBody {
+pub struct TokenBody {
+    /// What it is to be: `store`, `driver`, `customer` or `ops`.
+    #[schema(value_type = TokenKind)]
     kind: String,
+    /// Which one: the id of a store or courier, any name of a customer or dispatcher.
+    #[schema(min_length = 1, max_length = 128)]
     subject: String,
+    /// The orders that a customer may watch: at least one, unless `channel` is there.
     #[serde(default)]
+    #[schema(value_type = Vec<crate::view::schema::OrderId>, max_items = 10)]
     orders: Vec<String>,
-    /// Makes it a subscription token.
+    /// Makes it a token for this channel alone, as `order:or_…`; for customers, without `orders`.
+    #[schema(pattern = "^order:or_[0-7][0-9a-hjkmnp-tv-z]{25}$")]
     channel: Option<String>,
+    /// What others on a channel may know of it: any JSON of at most 1024 bytes.
     info: Option<Value>,
+    /// Seconds that it lasts, up to `auth.token_ttl_max_s`.
+    #[schema(minimum = 1)]
     ttl_s: Option<u64>,
+}
+
+/// Whom a token may speak for.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// A store.
+    Store,
+    /// A courier.
+    Driver,
+    /// A customer.
+    Customer,
+    /// A dispatcher.
+    Ops,
 }
 
 /// What a token says, as it is kept with the answer instead of it.

@@ -6,9 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::body::parse;
-use super::orders::number;
+use super::orders::{number, whole};
 use super::{Answer, Api, Asked, Problem, ProblemCode, only};
 use crate::auth::{self, Principal};
 use crate::domain::{EventId, Role, WebhookId};
@@ -22,33 +23,49 @@ const TYPE_BYTES: usize = 64;
 /// How long an old secret signs beside a new one when the request does not say.
 const KEEP_S: u64 = 86_400;
 
-#[derive(Debug, Deserialize)]
+/// An endpoint.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct WebhookBody {
+pub struct WebhookBody {
+    /// Where to post to: a public address over https.
+    #[schema(min_length = 1, max_length = 2048)]
     url: String,
+    /// The types of events that it wants; all if nothing is said.
+    #[schema(min_items = 1, max_items = 64)]
     types: Option<Vec<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to change of a webhook; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct WebhookPatchBody {
+pub struct WebhookPatchBody {
+    /// Where to post to: a public address over https.
+    #[schema(min_length = 1, max_length = 2048)]
     url: Option<String>,
-    /// Absent: as it is. Null: all.
+    /// The types of events that it wants; null for all.
     #[serde(default, deserialize_with = "choice")]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 64)]
     types: Option<Choice>,
+    /// Whether anything is posted.
     state: Option<State>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Whether anything is posted to a webhook.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum State {
+#[schema(as = WebhookState)]
+pub enum State {
+    /// It is.
     Enabled,
+    /// It is not.
     Disabled,
 }
 
-#[derive(Debug, Deserialize)]
+/// How to change a webhook's secret.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RotateBody {
+pub struct RotateBody {
+    /// Seconds that the old one signs as well, up to `webhooks.prior_secret_max_s`; a day by default.
     keep_s: Option<u64>,
 }
 
@@ -69,7 +86,7 @@ pub fn replay_after(pairs: &[(String, String)]) -> Result<u64, Problem> {
     let mut after = None;
     for (name, value) in pairs {
         match name.as_str() {
-            "after" => after = Some(number(name, value)?),
+            "after" => after = Some(whole(name, value)?),
             _ => return Err(Problem::field(name.as_str(), "is no parameter of this request")),
         }
     }

@@ -1,5 +1,6 @@
-//! Embedded pages: the live board for dispatchers, one order for its customer; and the page of a
-//! tracking link, which is rendered for each request (`track`).
+//! Embedded pages: the live board for dispatchers, one order for its customer, the documents of
+//! the API with a page that shows them; and the page of a tracking link, which is rendered for
+//! each request (`track`).
 //!
 //! The first are files of `assets`, built into the program and served as they are: there is no build
 //! step and no template, so a page says nothing about anyone. What is to be seen comes over the
@@ -18,6 +19,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest as _, Sha256};
 
+use crate::docs;
+
 /// What a page may do: load files from here, talk to here, and nothing else. `'self'` covers
 /// `ws:` and `wss:` of the same host (CSP level 3).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -28,18 +31,23 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const DRAWING: &str = "image/svg+xml";
+const JSON: &str = "application/json";
 
 /// A file and where it is served.
 #[derive(Debug, Clone, Copy)]
 struct Asset {
     path: &'static str,
     kind: &'static str,
-    text: &'static str,
+    text: fn() -> &'static str,
 }
 
 macro_rules! assets {
     ($($path:literal $kind:ident $file:literal)*) => {
-        &[$(Asset { path: $path, kind: $kind, text: include_str!(concat!("assets/", $file)) }),*]
+        &[
+            $(Asset { path: $path, kind: $kind, text: || include_str!(concat!("assets/", $file)) },)*
+            Asset { path: "/openapi.json", kind: JSON, text: docs::openapi },
+            Asset { path: "/asyncapi.json", kind: JSON, text: docs::asyncapi },
+        ]
     };
 }
 
@@ -47,8 +55,11 @@ const ASSETS: &[Asset] = assets! {
     "/" HTML "index.html"
     "/board" HTML "board.html"
     "/order" HTML "order.html"
+    "/docs" HTML "docs.html"
     "/assets/board.js" SCRIPT "board.js"
     "/assets/client.js" SCRIPT "client.js"
+    "/assets/docs.css" STYLE "docs.css"
+    "/assets/docs.js" SCRIPT "docs.js"
     "/assets/fold.js" SCRIPT "fold.js"
     "/assets/icon.svg" DRAWING "icon.svg"
     "/assets/order.js" SCRIPT "order.js"
@@ -60,7 +71,7 @@ const ASSETS: &[Asset] = assets! {
 pub fn configure(services: &mut ServiceConfig) {
     track::configure(services);
     for asset in ASSETS {
-        let tag = tag(asset.text);
+        let tag = tag((asset.text)());
         let answer = move |request: HttpRequest| {
             let response = respond(asset, &tag, &request);
             async move { response }
@@ -91,7 +102,7 @@ fn respond(asset: &Asset, tag: &EntityTag, request: &HttpRequest) -> HttpRespons
     if known {
         return response.finish();
     }
-    response.insert_header((header::CONTENT_TYPE, asset.kind)).body(asset.text)
+    response.insert_header((header::CONTENT_TYPE, asset.kind)).body((asset.text)())
 }
 
 /// The text's own tag: it changes with the text and with nothing else.
@@ -137,7 +148,7 @@ mod tests {
             assert_eq!(header(&response, "referrer-policy"), "no-referrer");
             assert_eq!(header(&response, "x-content-type-options"), "nosniff");
             assert_eq!(header(&response, "x-robots-tag"), "noindex");
-            assert_eq!(read_body(response).await, asset.text.as_bytes(), "{}", asset.path);
+            assert_eq!(read_body(response).await, (asset.text)().as_bytes(), "{}", asset.path);
         }
     }
 
@@ -175,7 +186,7 @@ mod tests {
 
     #[test]
     fn assets_with_different_texts_have_different_tags() {
-        let tags: HashSet<_> = ASSETS.iter().map(|asset| tag(asset.text).to_string()).collect();
+        let tags: HashSet<_> = ASSETS.iter().map(|asset| tag((asset.text)()).to_string()).collect();
         assert_eq!(tags.len(), ASSETS.len());
     }
 
@@ -189,10 +200,10 @@ mod tests {
         let served: HashSet<_> = ASSETS.iter().map(|asset| asset.path).collect();
         for asset in ASSETS {
             let base = if asset.kind == SCRIPT { "/assets/" } else { "/" };
-            let mut names = quoted(asset.text, " from \"./");
+            let mut names = quoted((asset.text)(), " from \"./");
             if asset.kind == HTML {
-                names.extend(quoted(asset.text, " href=\""));
-                names.extend(quoted(asset.text, " src=\""));
+                names.extend(quoted((asset.text)(), " href=\""));
+                names.extend(quoted((asset.text)(), " src=\""));
             }
             for name in names {
                 let path = name.split('#').next().unwrap().trim_start_matches("./");
@@ -204,16 +215,16 @@ mod tests {
 
     #[test]
     fn pages_need_nothing_that_the_policy_forbids() {
-        for asset in ASSETS.iter().filter(|asset| asset.kind != DRAWING) {
+        for asset in ASSETS.iter().filter(|asset| ![DRAWING, JSON].contains(&asset.kind)) {
             for foreign in ["http://", "https://", "src=\"//", "@import", "url("] {
-                assert!(!asset.text.contains(foreign), "{}: {foreign}", asset.path);
+                assert!(!(asset.text)().contains(foreign), "{}: {foreign}", asset.path);
             }
         }
         for page in ASSETS.iter().filter(|asset| asset.kind == HTML) {
             for inline in ["<script>", "<style", " style=\"", " onclick=", "javascript:"] {
-                assert!(!page.text.contains(inline), "{}: {inline}", page.path);
+                assert!(!(page.text)().contains(inline), "{}: {inline}", page.path);
             }
-            assert!(page.text.contains("<html lang=\"en\">"), "{}", page.path);
+            assert!((page.text)().contains("<html lang=\"en\">"), "{}", page.path);
         }
     }
 }

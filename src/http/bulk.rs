@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 use super::answer::REPLAYED;
 use super::extract::Asking;
 use super::problem::{self, HttpProblem};
-use crate::api::{Api, Bulk, OrderAnswer, Problem, ProblemCode, read_body};
+use crate::api::answers::BulkResults;
+use crate::api::{Api, Bulk, BulkBody, OrderAnswer, OrdersBody, Problem, ProblemCode, read_body};
+use crate::view::schema::Action;
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
@@ -20,11 +22,24 @@ pub(super) fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/orders/bulk/{action}").route(web::post().to(act)));
 }
 
+/// Places orders, each for itself.
+#[utoipa::path(
+    post, path = "/v1/orders/bulk", operation_id = "order.bulk_create", tag = "Orders",
+    request_body = OrdersBody,
+    responses((status = 200, description = "All were placed, now or before.", body = BulkResults), (status = 207, description = "Some were not.", body = BulkResults)),
+)]
 async fn create(api: web::Data<Api>, asking: Asking, payload: Payload) -> Answer {
     let body = read(&api, payload).await?;
     Ok(respond(api.create_orders(&asking.0, body).await?))
 }
 
+/// Does one action to orders, each for itself.
+#[utoipa::path(
+    post, path = "/v1/orders/bulk/{action}", operation_id = "order.bulk", tag = "Orders",
+    params(("action" = Action, Path, description = "What to do.")),
+    request_body = BulkBody,
+    responses((status = 200, description = "It was done to all, now or before.", body = BulkResults), (status = 207, description = "To some it was not.", body = BulkResults)),
+)]
 async fn act(
     api: web::Data<Api>,
     asking: Asking,

@@ -5,12 +5,14 @@
 
 mod answer;
 mod bulk;
+mod document;
 mod events;
 mod extract;
 mod health;
 mod links;
 mod offers;
 mod orders;
+mod parameters;
 mod parties;
 pub mod problem;
 mod proofs;
@@ -18,6 +20,7 @@ mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
 
+pub use document::Document;
 pub use problem::HttpProblem;
 pub(crate) use problem::finish;
 

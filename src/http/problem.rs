@@ -47,6 +47,27 @@ pub const fn status(code: ProblemCode) -> StatusCode {
     }
 }
 
+/// What may become of a change of an order, beside what may become of any request.
+pub(super) const OF_ORDERS: &[ProblemCode] = &[
+    ProblemCode::InvalidTransition,
+    ProblemCode::AlreadyPickedUp,
+    ProblemCode::VersionMismatch,
+    ProblemCode::DriverAtCapacity,
+    ProblemCode::DriverOffDuty,
+    ProblemCode::OfferClosed,
+    ProblemCode::ExternalIdConflict,
+    ProblemCode::IdempotencyKeyReused,
+    ProblemCode::ProofRequired,
+    ProblemCode::PinWrong,
+    ProblemCode::PinLocked,
+    ProblemCode::OutsideWindow,
+];
+
+/// The words of codes, as a handler's description names them.
+pub(super) fn words(codes: &[ProblemCode]) -> Vec<&'static str> {
+    codes.iter().map(|code| code.word()).collect()
+}
+
 /// A problem on its way out as an HTTP answer.
 #[derive(Debug, Clone)]
 pub struct HttpProblem(pub Problem);
@@ -122,8 +143,13 @@ pub(crate) async fn finish<B: MessageBody + 'static>(
     }
     let mut response = match problem {
         Some(problem) => {
-            let (request, _response) = response.into_parts();
-            ServiceResponse::new(request, respond(&problem, Some(&id))).map_into_right_body()
+            let (request, replaced) = response.into_parts();
+            let mut answer = respond(&problem, Some(&id));
+            // Which methods there are only the router knows.
+            if let Some(allow) = replaced.headers().get(header::ALLOW) {
+                answer.headers_mut().insert(header::ALLOW, allow.clone());
+            }
+            ServiceResponse::new(request, answer).map_into_right_body()
         }
         None => response.map_into_left_body(),
     };

@@ -270,8 +270,8 @@ fn updated_for(data: &Map<String, Value>, audience: Audience, standing: Moment) 
     Value::Object(changed)
 }
 
-/// The table of types and audiences.
-fn is_for(kind: &str, audience: Audience) -> bool {
+/// The table of types and audiences: whether events of this type are for this audience.
+pub fn is_for(kind: &str, audience: Audience) -> bool {
     match audience {
         Audience::Ops | Audience::Platform => true,
         Audience::FormerDriver => matches!(kind, "courier.changed" | "courier.unassigned"),

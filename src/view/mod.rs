@@ -16,9 +16,10 @@ mod offer;
 mod order;
 mod party;
 mod proof;
+pub mod schema;
 
 pub use erase::erase_data;
-pub use event::LogEvent;
+pub use event::{LogEvent, is_for};
 pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};

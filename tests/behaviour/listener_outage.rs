@@ -123,7 +123,7 @@ async fn append(client: &Client, taken: i64, filled: i64) {
                              actor_role, actor_id, was, status, occurred_at, recorded_at, data)
          select h.last - {filled} + g, gen_random_uuid(), e.tenant_id, e.store_id, e.order_id,
                 e.driver_id, e.n + g, 'order.preparing', e.actor_role, e.actor_id, e.status,
-                e.status, now(), now(), '{{}}'
+                e.status, now(), now(), '{{\"ready_eta\":\"2030-01-01T12:00:00.000Z\"}}'
          from log_head h, generate_series(1, {filled}) g,
               (select * from events where order_id is not null order by position desc limit 1) e;
          commit"

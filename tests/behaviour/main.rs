@@ -21,6 +21,7 @@ mod concurrent_writes;
 mod conforming;
 mod connecting;
 mod deleting;
+mod documents;
 mod erasing;
 mod estimates;
 mod following;

@@ -4,10 +4,10 @@ use crate::domain::{Dropoff, Item, Refusal, Window};
 
 /// Lines of an order's summary.
 const ITEMS: std::ops::RangeInclusive<usize> = 1..=100;
-/// Bytes of the platform's own name for an order.
-const EXTERNAL_ID_BYTES: usize = 128;
-/// Bytes of any free text.
-const NOTE_BYTES: usize = 1_000;
+/// Characters of the platform's own name for an order.
+const EXTERNAL_ID_LEN: usize = 128;
+/// Characters of any free text.
+const NOTE_LEN: usize = 1_000;
 /// Bytes of the platform's own data as compact JSON.
 const META_BYTES: usize = 4_096;
 /// Minutes of preparation.
@@ -22,8 +22,8 @@ fn ensure(good: bool, field: &'static str, detail: impl FnOnce() -> String) -> R
 }
 
 pub(super) fn external_id(text: &str) -> Result<(), Refusal> {
-    let good = (1..=EXTERNAL_ID_BYTES).contains(&text.len());
-    ensure(good, "external_id", || format!("1 to {EXTERNAL_ID_BYTES} bytes"))
+    let good = (1..=EXTERNAL_ID_LEN).contains(&text.chars().count());
+    ensure(good, "external_id", || format!("1 to {EXTERNAL_ID_LEN} characters"))
 }
 
 pub(super) fn items(items: &[Item]) -> Result<(), Refusal> {
@@ -39,7 +39,8 @@ pub(super) fn items(items: &[Item]) -> Result<(), Refusal> {
 
 /// Free text that someone has to read.
 pub(super) fn short(field: &'static str, text: &str) -> Result<(), Refusal> {
-    ensure(text.len() <= NOTE_BYTES, field, || format!("at most {NOTE_BYTES} bytes"))
+    let good = text.chars().nth(NOTE_LEN).is_none();
+    ensure(good, field, || format!("at most {NOTE_LEN} characters"))
 }
 
 pub(super) fn window(window: Window) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use ordercast::domain::{Fact, Fulfilment, Leg, Role, Status, Word as _};
 use ordercast::view::{self, Audience, LogEvent};
 use serde_json::{Value, json};
 
-use crate::support::{City, Server};
+use crate::support::{City, Server, contract};
 
 use world::*;
 
@@ -213,7 +213,11 @@ fn no_audience_reads_what_the_table_forbids_in_any_event_or_view_at_any_status()
         for audience in Audience::ALL {
             let no = forbidden(&world, *audience, standing, None);
             let what = format!("the view of {fulfilment} {status} {leg}");
-            let text = view::order(&sheet, *audience).to_string();
+            let seen = view::order(&sheet, *audience);
+            if *audience != Audience::FormerDriver {
+                contract::check(&what, &json!({"$ref": "#/components/schemas/Order"}), &seen, true);
+            }
+            let text = seen.to_string();
             check(&what, &text, *audience, &no, &mut read);
         }
         for by in [Role::Store, Role::Driver, Role::Ops] {
@@ -227,6 +231,10 @@ fn no_audience_reads_what_the_table_forbids_in_any_event_or_view_at_any_status()
                     };
                     assert!(hears(*audience, &event), "{} for {audience:?}", event.kind);
                     let value: Value = serde_json::from_str(&text).unwrap();
+                    // Here every event is of an order, as those of others never are.
+                    if event.kind.starts_with("order.") || event.kind.starts_with("courier.") {
+                        contract::check_event(&value);
+                    }
                     let what = format!("{} by {by}, {fulfilment} {status} {leg}", event.kind);
                     let mut no = forbidden(&world, *audience, standing, Some(by));
                     if event.kind.starts_with("offer.") && *audience == Audience::Driver {

@@ -2,6 +2,7 @@
 
 mod caller;
 mod city;
+pub mod contract;
 mod database;
 pub mod dialect;
 mod fleet;

@@ -9,7 +9,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::PATIENCE;
+use super::{PATIENCE, contract};
 
 /// How a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +97,9 @@ impl Phone {
     pub async fn subscribe(&mut self, channel: &str) -> Value {
         let reply = self.ask(json!({"subscribe": {"channel": channel}})).await;
         assert!(reply["subscribe"].is_object(), "{reply}");
+        if let Some(state) = reply["subscribe"].get("data") {
+            contract::check_state(channel, state);
+        }
         reply["subscribe"].clone()
     }
 
@@ -111,7 +114,10 @@ impl Phone {
 
     /// Calls a method; the reply, result or error.
     pub async fn rpc(&mut self, method: &str, data: Value) -> Value {
-        self.ask(json!({"rpc": {"method": method, "data": data}})).await
+        let call = json!({"rpc": {"method": method, "data": data}});
+        let reply = self.ask(call.clone()).await;
+        contract::check_call(call, &reply);
+        reply
     }
 
     /// Waits for the next push.
@@ -170,6 +176,7 @@ impl Phone {
                 for line in bytes.split(|byte| *byte == b'\n') {
                     let value: Value = serde_json::from_slice(line).unwrap();
                     if let Some(push) = value.get("push") {
+                        contract::check_event(&push["pub"]["data"]);
                         self.pushes.push_back(push.clone());
                     } else if value.get("id").is_some() {
                         self.replies.push_back(value);

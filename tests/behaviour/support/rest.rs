@@ -7,6 +7,8 @@ use awc::http::Method;
 use awc::http::header::HeaderMap;
 use serde_json::Value;
 
+use super::contract::Exchange;
+
 /// Calls with one token, or none.
 #[derive(Clone)]
 pub struct Rest {
@@ -98,15 +100,30 @@ impl Rest {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Answer, SendRequestError> {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.insert_header(("authorization", format!("Bearer {token}")));
         }
         for (name, value) in headers {
             request = request.insert_header((*name, *value));
         }
-        let mut response = request.send_body(body).await?;
+        let mut response = request.send_body(body.clone()).await?;
         let bytes = response.body().limit(64 << 20).await.map_err(|_| SendRequestError::Timeout)?;
+        let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap());
+        let exchange = Exchange {
+            method: method.as_str(),
+            path,
+            asked: &body,
+            asked_kind: headers
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+                .map_or("application/json", |(_, kind)| kind),
+            status: response.status().as_u16(),
+            kind: kind.unwrap_or_default(),
+            answer: &bytes,
+            replayed: response.headers().contains_key("idempotent-replayed"),
+        };
+        exchange.check();
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
