@@ -28,6 +28,7 @@ const TYPES: &[(&str, &str, &[&str])] = &[
     ("order.late", "silence", &["kind", "since"]),
     ("order.updated", "delivery", &["note"]),
     ("order.noted", "delivery", &["note"]),
+    ("proof.added", "delivery", &["proof", "point", "kind", "attempt"]),
     ("courier.searching", "delivery", &["round"]),
     ("courier.search_failed", "refusal", &[]),
     ("courier.assigned", "delivery", &["driver", "pickup_eta", "dropoff_eta"]),
@@ -80,6 +81,8 @@ async fn delivery(fleet: &Fleet) {
         say(phone, method, json!({})).await;
     }
     say(&mut tablet, "ready", json!({})).await;
+    let scan = json!({"point": "pickup", "kind": "scan", "ref": "4711"});
+    courier.rest.post(&format!("{path}/proofs"), scan).await.expect(201);
     say(&mut phone, "pickup", json!({})).await;
     say(&mut phone, "at_door", json!({})).await;
     let photo = json!([{"kind": "photo", "ref": "https://example.com/1.jpg"}]);
@@ -170,7 +173,8 @@ async fn each_type_of_event_comes_of_what_people_do_and_has_its_members() {
             }
             assert!(!members.is_empty() || event["data"] == json!({}), "{event:#}");
             // What is of an order's own has its version, and nothing else has one.
-            let versioned = ["order.", "courier."].iter().any(|noun| kind.starts_with(noun));
+            let versioned =
+                ["order.", "courier.", "proof."].iter().any(|noun| kind.starts_with(noun));
             assert_eq!(event["n"].is_i64(), versioned, "{event:#}");
             assert_eq!(event["v"], 1);
             for envelope in ["id", "position", "tenant", "at", "by"] {

@@ -43,7 +43,9 @@ async fn a_tour_is_set_by_its_courier_dispatchers_and_the_platform_and_told_wher
             assert_eq!((&view["id"], place(view)), (&json!(order), (Some(nth + 1), Some(nth))));
             assert_eq!(place(&fleet.order(order).await), (Some(nth + 1), Some(nth)));
         }
-        batches.extend(views.iter().map(|view| view["batch"].as_str().unwrap().to_owned()));
+        let batch = body["batch"].as_str().unwrap();
+        batches.push(batch.to_owned());
+        assert_eq!(fleet.order(&a).await["batch"], batch);
         let events = fleet.log(head).await;
         let heard: Vec<_> = events.iter().map(|event| event["order"].as_str().unwrap()).collect();
         assert_eq!(heard, told, "{orders:?}");

@@ -70,6 +70,13 @@ const NOTHING: &[(&str, &str)] = &[
          group by o.id, f.round having count(*) > 1",
     ),
     (
+        "a search that waits although all whom it asked have declined",
+        "select o.id::text from orders o join offers f on f.order_id = o.id
+            and f.since = o.search_since and f.round = o.search_round
+         where o.tenant_id = $1 and o.leg = 'offering' and o.status <> 'placed'
+         group by o.id having bool_and(f.state = 'declined')",
+    ),
+    (
         "an offer that was accepted too late, or has no end",
         "select id::text from offers where tenant_id = $1
          and ((state = 'accepted' and closed_at >= expires_at)

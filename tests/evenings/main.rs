@@ -14,6 +14,7 @@
 //! What is found is printed with the seed of its evening; `ORDERCAST_EVENINGS=1` with that seed draws
 //! the same steps again. Those that go at once may come in another order.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -41,6 +42,7 @@ mod steps;
 mod support;
 mod tables;
 mod town;
+mod wishes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -53,10 +55,10 @@ use ordercast::app::App;
 use chance::{Chance, say};
 use clock::Clock;
 use support::{Scratch, config, of};
-use town::Town;
+use town::{Home, Town};
 
 /// Evenings of a run that says nothing else: some 20 seconds.
-const EVENINGS: u64 = 24;
+const EVENINGS: u64 = 16;
 /// Evenings that go side by side, on one log.
 const SIDE_BY_SIDE: usize = 4;
 const SEED: u64 = 20_260_101;
@@ -67,8 +69,8 @@ struct World {
     clock: Clock,
     apis: [Arc<Api>; 2],
     urls: [String; 2],
-    /// An order and its tenant: nobody else may find it.
-    strange: RefCell<Option<(String, String)>>,
+    /// The evening that began last: nobody else may find its orders.
+    strange: RefCell<Option<Home>>,
     /// How often each thing came out, to see that evenings are evenings.
     tally: RefCell<BTreeMap<String, u64>>,
 }

@@ -40,6 +40,14 @@ pub struct Seen {
     pub pin: Option<String>,
 }
 
+/// Where two orders are at home.
+#[derive(Clone)]
+pub struct Home {
+    pub order: String,
+    pub other: String,
+    pub platform: Person,
+}
+
 /// What was called with a key.
 pub struct Keyed {
     pub call: Call,

@@ -56,7 +56,7 @@ async fn a_search_that_is_repeated_is_answered_though_who_was_named_is_free_no_l
     assert_eq!(again.expect(200), answers[0].body);
     let longer = json!({"drivers": [city.driver], "offer_s": 120});
     search(&longer, "search").await.expect_problem(409, "idempotency_key_reused");
-    search(&body, "another").await.expect_problem(422, "validation");
+    search(&body, "another").await.expect_problem(409, "invalid_transition");
     assert_eq!(server.database.contents().await, before);
     server.stop().await;
 }
