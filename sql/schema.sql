@@ -31,7 +31,7 @@ create table tenants (
     robo boolean not null default false,
     created_at timestamp with time zone not null default now(),
     -- How couriers are asked: one_by_one or broadcast; null: not by themselves.
-    offer_mode text default 'one_by_one'::text,
+    offer_mode text,
     -- Seconds a courier may think about an offer.
     offer_s integer not null default 30,
     -- Rounds until a search has failed.

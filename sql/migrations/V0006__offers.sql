@@ -1,7 +1,7 @@
 -- Couriers are searched for: offers, where couriers are, tours, and what has been told of an order.
 
 alter table tenants
-    add column offer_mode text default 'one_by_one',
+    add column offer_mode text,
     add column offer_s integer not null default 30 check (offer_s between 15 and 120),
     add column offer_rounds integer not null default 8 check (offer_rounds between 1 and 100),
     add column search_lead_s integer not null default 600 check (search_lead_s between 0 and 7200);

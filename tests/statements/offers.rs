@@ -46,6 +46,8 @@ async fn is_at(walk: &Walk, nth: usize, off: f64, n: i64) -> Vec<OrderId> {
 
 pub(crate) async fn offers(walk: &Walk) {
     let (database, tenant) = (&walk.database, walk.tenant);
+    let mode = "update tenants set offer_mode = 'one_by_one'";
+    walk.client.batch_execute(mode).await.unwrap();
     let open = Target::Pause { store: walk.store.id, until: None };
     assert!(matches!(walk.submit(actor(Role::Ops, "o"), None, open).await, Outcome::Store(_)));
     for driver in &walk.drivers {
