@@ -1,6 +1,6 @@
 // The API as a page: draws /openapi.json and /asyncapi.json, and asks nobody else.
 
-const METHODS = ["get", "post", "put", "patch", "delete"];
+const METHODS = ["get", "head", "post", "put", "patch", "delete"];
 /** Deeper than this a schema is only named. */
 const DEPTH = 4;
 
