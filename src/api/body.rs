@@ -351,7 +351,7 @@ struct ProofBody {
     reference: String,
 }
 
-/// The body of an action. Which members an action takes, [`ActionBody::only`] says.
+/// The body of an action. Which members an action takes, `ActionBody::only` says.
 #[derive(Debug, Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActionBody {
