@@ -23,6 +23,7 @@ use crate::presence::Attendance;
 use crate::store::{
     Change, Database, Error, Look, LookedUp, Outcome, Subject, Target, WriteError, Writer,
 };
+use crate::telemetry::metrics;
 
 /// Pause after a look that failed, and before asking again for what could not be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -100,6 +101,7 @@ async fn look_up(
     people: &Watch,
     claimed: Vec<(Subject, TenantId)>,
 ) -> Vec<(Subject, Change)> {
+    metrics().fired(claimed.len());
     let orders: Vec<OrderId> =
         claimed.iter().map(|(Subject::Order(order), _tenant)| *order).collect();
     let (candidates, unseen) =

@@ -69,7 +69,8 @@ use crate::view::schema::{
         webhooks::replay,
         webhooks::ping,
         health::healthz,
-        health::readyz
+        health::readyz,
+        health::numbers
     ),
     // Also what only parameters refer to, which are not searched.
     components(schemas(

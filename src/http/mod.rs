@@ -28,6 +28,7 @@ pub(crate) use problem::finish;
 pub fn configure(services: &mut ServiceConfig) {
     services
         .service(web::resource("/healthz").route(web::get().to(health::healthz)))
+        .service(web::resource("/metrics").route(web::get().to(health::numbers)))
         .service(web::resource("/readyz").route(web::get().to(health::readyz)))
         .service(
             web::resource("/v1/orders")

@@ -37,6 +37,7 @@ mod link_sockets;
 mod links;
 mod listener_outage;
 mod lost_connections;
+mod metrics;
 mod notes;
 mod offers;
 mod one_way;
