@@ -26,6 +26,7 @@ mod problem;
 mod proofs;
 mod rpc;
 mod shared;
+mod tenant;
 mod tokens;
 mod webhooks;
 
@@ -51,6 +52,7 @@ pub use parties::{DriverBody, DriverPatchBody, DutyBody, PauseBody, StoreBody, S
 pub use problem::{Problem, ProblemCode, Standing};
 pub use proofs::{NewProofBody, ProofAnswer};
 pub use shared::{MissedPage, SharedReads, StateKey};
+pub use tenant::TenantPatchBody;
 pub use tokens::TokenBody;
 pub use webhooks::{RotateBody, WebhookBody, WebhookPatchBody, replay_after};
 
