@@ -55,6 +55,7 @@ const ASSETS: &[Asset] = assets! {
     "/" HTML "index.html"
     "/board" HTML "board.html"
     "/order" HTML "order.html"
+    "/store" HTML "store.html"
     "/docs" HTML "docs.html"
     "/assets/awake.js" SCRIPT "awake.js"
     "/assets/board.js" SCRIPT "board.js"
@@ -68,6 +69,13 @@ const ASSETS: &[Asset] = assets! {
     "/assets/outbox.js" SCRIPT "outbox.js"
     "/assets/page.js" SCRIPT "page.js"
     "/assets/scan.js" SCRIPT "scan.js"
+    "/assets/sound.js" SCRIPT "sound.js"
+    "/assets/store.css" STYLE "store.css"
+    "/assets/store.js" SCRIPT "store.js"
+    "/assets/store_alerts.js" SCRIPT "store_alerts.js"
+    "/assets/store_call.js" SCRIPT "store_call.js"
+    "/assets/store_order.js" SCRIPT "store_order.js"
+    "/assets/store_words.js" SCRIPT "store_words.js"
     "/assets/style.css" STYLE "style.css"
 };
 
