@@ -131,6 +131,11 @@ class Page {
     return result.value;
   }
 
+  /** Calls a method of the DevTools protocol on this tab. */
+  async ask(method, params = {}) {
+    return this.#browser.ask(method, params, this.#session);
+  }
+
   /** Calls a function of ours there. */
   async call(run, ...args) {
     return this.run(`(${run})(...${JSON.stringify(args)})`);
