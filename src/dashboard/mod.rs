@@ -56,6 +56,7 @@ const ASSETS: &[Asset] = assets! {
     "/board" HTML "board.html"
     "/order" HTML "order.html"
     "/docs" HTML "docs.html"
+    "/assets/awake.js" SCRIPT "awake.js"
     "/assets/board.js" SCRIPT "board.js"
     "/assets/client.js" SCRIPT "client.js"
     "/assets/docs.css" STYLE "docs.css"
@@ -63,11 +64,14 @@ const ASSETS: &[Asset] = assets! {
     "/assets/fold.js" SCRIPT "fold.js"
     "/assets/geo.js" SCRIPT "geo.js"
     "/assets/icon.svg" DRAWING "icon.svg"
+    "/assets/icons.svg" DRAWING "icons.svg"
     "/assets/map.css" STYLE "map.css"
     "/assets/map.js" SCRIPT "map.js"
     "/assets/markers.js" SCRIPT "markers.js"
     "/assets/order.js" SCRIPT "order.js"
+    "/assets/outbox.js" SCRIPT "outbox.js"
     "/assets/page.js" SCRIPT "page.js"
+    "/assets/scan.js" SCRIPT "scan.js"
     "/assets/style.css" STYLE "style.css"
 };
 
