@@ -472,11 +472,11 @@ function drawPlace(works) {
   line.hidden = !works || !driver;
   line.dataset.state = state;
   setText(byId("place-words"), {
-    off: "Your place is not shared.",
-    asking: "Finding out where you are…",
-    on: last ? `Your place is shared, to ${distance(Math.max(10, last.acc))}.` : "",
-    denied: "Your place is not shared: this page may not know it. Allow it in the browser’s settings.",
-    lost: "Your place is not known right now.",
+    off: "Your location is not shared.",
+    asking: "Finding your location…",
+    on: last ? `Location shared, accurate to ${distance(Math.max(10, last.acc))}` : "",
+    denied: "Location is off: allow it for this page in the browser’s settings.",
+    lost: "Your location cannot be found right now.",
   }[state]);
 }
 
