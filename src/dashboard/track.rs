@@ -204,7 +204,7 @@ fn write(out: &mut String, order: &Value, now: Timestamp) -> fmt::Result {
     let told_to = if is_collected {
         "Show it when you collect."
     } else {
-        "Tell it your courier at the door."
+        "Tell it to your courier at the door."
     };
     write!(
         out,
