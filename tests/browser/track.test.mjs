@@ -71,7 +71,8 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
   const text = () => page.run("document.getElementById('track').innerText");
   const head = (words) => page.until(`it says ${words}`,
     `document.getElementById('now')?.textContent === ${JSON.stringify(words)}`);
-  const live = () => page.until('it is live', "document.getElementById('light').dataset.state === 'live'");
+  const live = () => page.until('it is live', 
+    "document.body.dataset.loaded && document.getElementById('light').dataset.state === 'live'");
   const steps = () => page.run(
     "[...document.querySelectorAll('#steps li')].map((step) => [step.dataset.step, step.dataset.state])");
   const isShown = (id) => page.run(`!document.getElementById('${id}').hidden`);
@@ -140,7 +141,7 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     await head('On the way');
     await page.until('there is a map', "!document.getElementById('where').hidden");
     await page.until('it is drawn', "document.querySelector('#map canvas')");
-    assert.match(await text(), /Calls you from •••1234/);
+    await page.until('who calls', "document.getElementById('courier-phone').textContent === 'Calls you from •••1234'");
     assert.match(await text(), /Arrives/);
     await assertAccessible(page, 'on the way');
     await page.prefer({ 'prefers-color-scheme': 'dark' });

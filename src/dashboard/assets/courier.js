@@ -250,7 +250,7 @@ for (const input of byId("duty").querySelectorAll("input")) {
     if (!input.checked) return;
     outbox.put("driver.duty", { duty: input.value }, "duty");
     // Here the phone may ask whether it may say where it is.
-    if (input.value === "on" && tracker.state !== "on") tracker.start();
+    if (input.value === "on" && tracker.state === "denied") tracker.start();
   });
 }
 

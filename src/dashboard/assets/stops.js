@@ -22,7 +22,7 @@ export const stepOf = (order) => STEPS[order.status === "returning" ? "returning
 const EFFECTS = {
   "order.at_store": (order) => ({ ...order, leg: "at_store" }),
   "order.pickup": (order) => ({ ...order, status: "picked_up", leg: "en_route" }),
-  "order.at_door": (order) => ({ ...order, leg: "at_door" }),
+  "order.at_door": (order, { at }) => ({ ...order, leg: "at_door", stamps: { ...order.stamps, at_door: at } }),
   "order.return": (order) => ({ ...order, status: "returning", leg: "en_route" }),
   "order.deliver": () => null,
   "order.returned": () => null,
@@ -105,6 +105,5 @@ export function wayOut(order, reason) {
 /** How much longer to wait before one may say that nobody answers, in milliseconds. */
 export function waitAtDoor(order, now) {
   if (order.leg !== "at_door") return Infinity;
-  const since = Date.parse(order.stamps?.at_door ?? "");
-  return Number.isNaN(since) ? 0 : Math.max(0, since + AT_DOOR - now);
+  return Math.max(0, Date.parse(order.stamps.at_door) + AT_DOOR - now);
 }

@@ -55,6 +55,8 @@ client.subscribe(`order:${id}`, {
       const before = windowOf(order ?? {});
       order = fold(order, event);
       if (String(before) !== String(windowOf(order))) cause = event.type;
+      // What is shown of the courier from here on comes with the whole.
+      if (event.type === "order.picked_up") client.renew(`order:${id}`);
       if (event.type === "proof.added" || event.type === "order.delivered") showPhotos();
     }
     redraw();
@@ -168,6 +170,7 @@ function draw() {
   const zone = passed && store.tz ? zoneOf(passed, store.tz) : "";
   text("zone", zone && `Times are the store’s (${zone}).`);
   document.title = [WORDS[current] ?? "Your order", told.time, store.name].filter(Boolean).join(" · ");
+  document.body.dataset.loaded = "yes";
   keepAwake(["on_the_way", "arriving"].includes(current));
   announce(current, told);
 }
@@ -243,7 +246,8 @@ function drawCourier(current) {
   setText(byId("courier-name"), name);
   setText(byId("courier-face"), name.slice(0, 1));
   text("courier-vehicle", vehicleOf(driver));
-  text("courier-phone", driver.phone && `Calls you from ${driver.phone}`);
+  const calls = ["on_the_way", "arriving"].includes(current);
+  text("courier-phone", calls && driver.phone && `Calls you from ${driver.phone}`);
 }
 
 /** The map, only while the courier comes to this door next; and what it shows in words. */

@@ -13,7 +13,7 @@ const FREE = 30_000;
 /** A fix that is older is asked for anew. */
 const FRESH = 10_000;
 
-/** `onChange()` is called when `state` or `last` differ: `off`, `asking`, `on`, `denied`, `lost`. */
+/** `onChange()` is called when `state` differs: `off`, `asking`, `on` (it was told), `denied`, `lost`. */
 export class Tracker {
   #client = null;
   #points = [];
@@ -74,6 +74,8 @@ export class Tracker {
       const p = this.#points.slice(-AT_ONCE).reverse();
       await this.#client.call("locations", { p });
       this.#forget(p);
+      // Only now it is shared.
+      if (this.#watching !== null) this.#set("on");
     } catch (why) {
       // Sent again with what comes; but what makes no sense to the server never will.
       if (!why.temporary) this.#points = [];
@@ -119,12 +121,13 @@ export class Tracker {
     this.#points.push(point);
     if (this.#points.length > KEPT_MAX) this.#points.shift();
     this.last = { lat: latitude, lng: longitude, acc: accuracy, at: Date.now() };
-    this.#set("on");
+    if (this.state === "lost") this.#set("asking");
     // Nobody waits for the first one.
     if (first) this.flush();
   }
 
   #set(state) {
+    if (state === this.state) return;
     this.state = state;
     this.onChange();
   }
