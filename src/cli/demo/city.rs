@@ -186,7 +186,7 @@ impl City {
 
     /// The page of the live board. The token is in the fragment: it reaches no server and no log.
     pub(super) fn board_url(&self, token: &str) -> String {
-        format!("{}/board#token={token}", self.base)
+        format!("{}/dispatch#token={token}", self.base)
     }
 
     /// Shows this order's page, unless another open one is shown already.
