@@ -9,8 +9,8 @@ const SHOWN = 4;
 const TOGETHER = 2_000;
 
 const KINDS = {
-  search_failed: ["search", "No courier found"],
-  unclaimed: ["bag", "Ready, no courier"],
+  search_failed: ["search", "Search failed"],
+  unclaimed: ["bag", "No courier"],
   at_door: ["door", "Long at door"],
   courier_stale: ["courier", "No GPS for long"],
   store_silent: ["store", "Silent, orders wait"],

@@ -133,7 +133,6 @@ export class Board {
   }
 
   onState({ name }) {
-    byId("filters").hidden = byId("views").hidden = !document.body.dataset.loaded;
     document.body.dataset.link = name;
   }
 
@@ -144,7 +143,7 @@ export class Board {
     this.#fleet.replace(snapshot);
     byId("truncated").hidden = !this.#fleet.truncated;
     document.body.dataset.loaded = "yes";
-    byId("filters").hidden = byId("views").hidden = false;
+    for (const id of ["filters", "views", "unfold"]) byId(id).hidden = false;
     if (this.#selected && !this.#fleet.entries.has(this.#selected)) this.select(null);
     this.#mark("lanes", "crew", "alarms");
     this.#map.everything();

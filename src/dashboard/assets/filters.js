@@ -19,6 +19,13 @@ export class Filters {
     const form = byId("filters");
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("change", () => this.#change());
+    const unfold = byId("unfold");
+    unfold.addEventListener("click", () => {
+      const open = unfold.getAttribute("aria-expanded") !== "true";
+      unfold.setAttribute("aria-expanded", String(open));
+      if (open) document.body.dataset.unfolded = "yes";
+      else delete document.body.dataset.unfolded;
+    });
     form.addEventListener("reset", () => setTimeout(() => this.#change(), 0));
     byId("find").addEventListener("input", () => {
       clearTimeout(this.#typing);
@@ -47,6 +54,7 @@ export class Filters {
     const given = byId("find").value || this.store || this.courier
       || ["only-late", "only-unassigned", "only-area"].some((id) => byId(id).checked);
     byId("unfilter").hidden = !given;
+    byId("unfold").textContent = given ? "Filtered" : "Filter";
     this.#onChange();
   }
 

@@ -84,9 +84,11 @@ export function urgency(entry, now) {
   if (isFinished(order)) return ["", ""];
   const late = lateness(entry, now);
   if (late > 1) return [`▲ ${minutes(late)} late`, "bad"];
-  if (late) return ["▲ Late", "bad"];
+  if (late && (!due || due.at <= now)) return ["▲ Late", "bad"];
   if (!due) return ["", ""];
   const left = due.at - now;
+  // Told to be late before its time is over, as when half of the time to answer is.
+  if (late) return [`▲ in ${left < 120_000 ? ago(left) : minutes(left)}`, "warn"];
   if (order.status === "scheduled") return ["", ""];
   if (left <= 0) return ["Due now", "warn"];
   return left < 120_000 ? [`in ${ago(left)}`, "warn"] : [`in ${minutes(left)}`, ""];
