@@ -25,6 +25,7 @@ export class Alarms {
   #say;
   #known = new Map();
   #all = false;
+  #begun = false;
   #timer = 0;
   #news = [];
 
@@ -43,9 +44,9 @@ export class Alarms {
     });
   }
 
-  show(alarms, now) {
+  /** Shows these. What is there when the board begins is not told as news. */
+  show(alarms, now, begun) {
     const keys = new Set();
-    const first = this.#known.size === 0 && this.#list.childElementCount === 0;
     for (const alarm of alarms) {
       const key = `${alarm.kind} ${alarm.courier ?? alarm.order?.id ?? alarm.store}`;
       keys.add(key);
@@ -54,7 +55,7 @@ export class Alarms {
         known = { element: this.#row(key, alarm), alarm };
         this.#known.set(key, known);
         this.#list.append(known.element);
-        if (!first) this.#tell(`${this.#about(alarm)}: ${this.#what(alarm)}`);
+        if (this.#begun) this.#tell(`${this.#about(alarm)}: ${this.#what(alarm)}`);
       }
       known.alarm = alarm;
       const [, about, what, age] = known.element.firstElementChild.children;
@@ -62,6 +63,7 @@ export class Alarms {
       setText(what, this.#what(alarm));
       setText(age, alarm.count ? `${alarm.count} in a row` : minutes(now - alarm.since));
     }
+    this.#begun ||= begun;
     for (const [key, { element }] of this.#known) {
       if (keys.has(key)) continue;
       this.#known.delete(key);

@@ -256,7 +256,7 @@ export class Board {
     if (stale.has("crew")) this.#drawCrew();
     if (stale.has("alarms")) {
       const alarms = this.#fleet.alarms(clock.now());
-      this.#alarms.show(alarms, clock.now());
+      this.#alarms.show(alarms, clock.now(), document.body.dataset.loaded === "yes");
       this.#map.alarm(alarms);
     }
     this.#drawDossier();

@@ -83,7 +83,7 @@ export function urgency(entry, now) {
   const { order, due } = entry;
   if (isFinished(order)) return ["", ""];
   const late = lateness(entry, now);
-  if (late > 1) return [`▲ ${minutes(late)} late`, "bad"];
+  if (late >= 60_000) return [`▲ ${minutes(late)} late`, "bad"];
   if (late && (!due || due.at <= now)) return ["▲ Late", "bad"];
   if (!due) return ["", ""];
   const left = due.at - now;
