@@ -56,7 +56,7 @@ describe('a person in the demo', { timeout: 180_000 }, () => {
     assert.notEqual(left, code);
     await page.close();
     // Its player answers in the end.
-    const [address, token] = door('board').split('/board#token=');
+    const [address, token] = door('dispatch').split('/dispatch#token=');
     const headers = { authorization: `Bearer ${token}` };
     await until(`${left} is answered`, async () => {
       const asked = `${address}/v1/orders?status=accepted,preparing,rejected,cancelled&limit=100`;
