@@ -53,17 +53,27 @@ macro_rules! assets {
 
 const ASSETS: &[Asset] = assets! {
     "/" HTML "index.html"
-    "/board" HTML "board.html"
     "/courier" HTML "courier.html"
+    "/dispatch" HTML "dispatch.html"
     "/docs" HTML "docs.html"
     "/store" HTML "store.html"
+    "/assets/alarms.js" SCRIPT "alarms.js"
     "/assets/awake.js" SCRIPT "awake.js"
     "/assets/board.js" SCRIPT "board.js"
+    "/assets/citymap.js" SCRIPT "citymap.js"
     "/assets/client.js" SCRIPT "client.js"
     "/assets/courier.css" STYLE "courier.css"
     "/assets/courier.js" SCRIPT "courier.js"
+    "/assets/crew.js" SCRIPT "crew.js"
+    "/assets/dispatch.css" STYLE "dispatch.css"
+    "/assets/dispatch.js" SCRIPT "dispatch.js"
+    "/assets/dispatching.js" SCRIPT "dispatching.js"
     "/assets/docs.css" STYLE "docs.css"
     "/assets/docs.js" SCRIPT "docs.js"
+    "/assets/dossier.js" SCRIPT "dossier.js"
+    "/assets/dragging.js" SCRIPT "dragging.js"
+    "/assets/filters.js" SCRIPT "filters.js"
+    "/assets/fleet.js" SCRIPT "fleet.js"
     "/assets/fold.js" SCRIPT "fold.js"
     "/assets/geo.js" SCRIPT "geo.js"
     "/assets/icon.svg" DRAWING "icon.svg"
@@ -75,7 +85,9 @@ const ASSETS: &[Asset] = assets! {
     "/assets/offers.js" SCRIPT "offers.js"
     "/assets/outbox.js" SCRIPT "outbox.js"
     "/assets/page.js" SCRIPT "page.js"
+    "/assets/picker.js" SCRIPT "picker.js"
     "/assets/prove.js" SCRIPT "prove.js"
+    "/assets/reel.js" SCRIPT "reel.js"
     "/assets/scan.js" SCRIPT "scan.js"
     "/assets/sound.js" SCRIPT "sound.js"
     "/assets/stops.js" SCRIPT "stops.js"
@@ -86,6 +98,8 @@ const ASSETS: &[Asset] = assets! {
     "/assets/store_order.js" SCRIPT "store_order.js"
     "/assets/store_words.js" SCRIPT "store_words.js"
     "/assets/style.css" STYLE "style.css"
+    "/assets/tickets.js" SCRIPT "tickets.js"
+    "/assets/timeline.js" SCRIPT "timeline.js"
     "/assets/track.css" STYLE "track.css"
     "/assets/track.js" SCRIPT "track.js"
     "/assets/tracker.js" SCRIPT "tracker.js"
@@ -95,6 +109,8 @@ const ASSETS: &[Asset] = assets! {
 /// Adds the pages.
 pub fn configure(services: &mut ServiceConfig) {
     track::configure(services);
+    // The board's first address, kept for those who know it; browsers take the fragment along.
+    services.service(web::redirect("/board", "dispatch").permanent());
     for asset in ASSETS {
         let tag = tag((asset.text)());
         let answer = move |request: HttpRequest| {
@@ -202,11 +218,19 @@ mod tests {
     #[actix_web::test]
     async fn pages_are_for_looking_at_only() {
         let app = app().await;
-        let head = TestRequest::default().method(Method::HEAD).uri("/board").to_request();
+        let head = TestRequest::default().method(Method::HEAD).uri("/dispatch").to_request();
         assert_eq!(call_service(&app, head).await.status(), StatusCode::OK);
-        let post = TestRequest::post().uri("/board").to_request();
+        let post = TestRequest::post().uri("/dispatch").to_request();
         let refused = call_service(&app, post).await.status();
         assert_eq!(refused, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[actix_web::test]
+    async fn the_boards_first_address_leads_to_it() {
+        let old = TestRequest::get().uri("/board").to_request();
+        let moved = call_service(&app().await, old).await;
+        assert_eq!(moved.status(), StatusCode::PERMANENT_REDIRECT);
+        assert_eq!(header(&moved, "location"), "dispatch");
     }
 
     #[test]

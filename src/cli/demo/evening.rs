@@ -119,7 +119,7 @@ pub(super) async fn play(
 async fn open_doors(city: &City) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut doors = vec![];
     for (name, page, kind, subject) in [
-        ("the board", "board", "ops", Some("demo")),
+        ("the board", "dispatch", "ops", Some("demo")),
         ("a store", "store", "store", city.guests.store.id()),
         ("a courier", "courier", "driver", city.guests.courier.id()),
     ] {

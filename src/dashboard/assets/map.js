@@ -348,14 +348,25 @@ export class Plot {
     const small = couriers.length > this.#options.crowd / 4;
     const now = this.#options.now();
     const named = placed.store.length <= NAMES_MAX;
+    // Names do not lie on one another: whoever is written first has the room.
+    const taken = [];
+    const room = (box) => {
+      const free = taken.every(([l, t, r, b]) => box[2] < l || box[0] > r || box[3] < t || box[1] > b);
+      if (free) taken.push(box);
+      return free;
+    };
     const stamp = (one, detail) => this.#markers.draw(this.#pen, one, {
-      now, dpr, selected: one.point.id === this.#selected, ...detail,
+      now, dpr, room, selected: one.point.id === this.#selected, ...detail,
     });
+    for (const { left, top } of named ? placed.store : []) {
+      taken.push([left - 12, top - 12, left + 12, top + 10]);
+    }
+    for (const { left, top } of chosen ?? []) room([left - 40, top - 16, left + 40, top + 40]);
     for (const cluster of this.#clusters) this.#markers.circle(this.#pen, cluster, dpr);
     for (const one of placed.store) stamp(one, { named, small: placed.store.length > 150 });
     for (const one of placed.door) stamp(one, {});
     for (const one of couriers) stamp(one, { small });
-    for (const one of chosen ?? []) stamp(one, { named: true });
+    for (const one of chosen ?? []) stamp(one, { named: true, room: () => true });
     this.#placed = [...placed.store, ...placed.door, ...couriers, ...(chosen ?? [])];
     this.drawn.couriers = couriers.length;
     this.drawn.circles = this.#clusters.length;

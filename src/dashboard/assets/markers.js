@@ -52,7 +52,7 @@ export class Markers {
   }
 
   /** Draws a point where it is placed. */
-  draw(pen, { point, left, top }, { now, dpr, selected, named, small }) {
+  draw(pen, { point, left, top }, { now, dpr, room, selected, named, small }) {
     const age = point.kind === "courier" && point.at ? now - point.at : 0;
     const state = age > GREY_AFTER && point.state !== "alarm" ? "stale" : point.state ?? "busy";
     const tiny = small && !selected;
@@ -64,10 +64,13 @@ export class Markers {
       this.#nose(pen, left, top, point.heading, this.colour(state), selected);
     }
     pen.drawImage(canvas, left - size / 2, top - size * anchor, size, size);
-    if (age > AGE_AFTER && !tiny) {
-      this.text(pen, `${Math.floor(age / 60_000)} min`, left, top + size / 2 + 10, { size: 11 });
-    } else if (point.label && (selected || (named && point.kind !== "courier"))) {
-      this.text(pen, point.label, left, top + size * (1 - anchor) + 10, { size: 12, bold: selected });
+    const words = age > AGE_AFTER && !tiny ? `${Math.floor(age / 60_000)} min`
+      : selected || (named && point.kind !== "courier") ? point.label : "";
+    if (!words) return;
+    const below = top + size * (1 - anchor) + 10;
+    const half = words.length * 3.6;
+    if (room([left - half, below - 10, left + half, below + 3])) {
+      this.text(pen, words, left, below, { size: 12, bold: selected });
     }
   }
 

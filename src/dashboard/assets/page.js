@@ -258,6 +258,9 @@ const DAY = { weekday: "short", day: "numeric", month: "short" };
 /** A time of day at the store, as in `18:20`. */
 export const timeOf = (at, tz) => format(tz, TIME).format(new Date(at));
 
+/** A day at the store, as in `Tue 3 Mar`. */
+export const dayOf = (at, tz) => format(tz, DAY).format(new Date(at));
+
 /** Two of them, as in `18:20–18:30`. */
 export const spanOf = (from, to, tz) => format(tz, TIME).formatRange(new Date(from), new Date(to));
 

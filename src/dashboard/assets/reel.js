@@ -168,18 +168,26 @@ export class Reel {
       }
       if (element.getAttribute("aria-setsize") !== size) element.setAttribute("aria-setsize", size);
       if (fresh || paint) this.#paint(element, item);
-      if (fresh) this.#insert(element, nth);
     }
+    this.#sort(wanted);
   }
 
-  /** Elements stand in the order of the list, for those who read it. */
-  #insert(element, nth) {
-    let next = null;
-    let nearest = Infinity;
-    for (const [id, other] of this.#rows) {
-      const at = this.#index.get(id);
-      if (other !== element && other.parentNode && at > nth && at < nearest) [next, nearest] = [other, at];
+  /** Elements stand in the order of the list, for those who read it. The one with the focus is not
+   * moved, as that would take the focus from it: the others are. */
+  #sort(wanted) {
+    const list = this.#list;
+    let next = list.firstChild;
+    for (const nth of [...wanted].sort((a, b) => a - b)) {
+      const element = this.#rows.get(this.#idOf(this.#items[nth]));
+      if (element !== next && element.contains(document.activeElement)) {
+        while (next && next !== element) {
+          const behind = next.nextSibling;
+          list.append(next);
+          next = behind;
+        }
+      }
+      if (element === next) next = next.nextSibling;
+      else list.insertBefore(element, next);
     }
-    this.#list.insertBefore(element, next);
   }
 }
