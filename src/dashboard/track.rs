@@ -356,7 +356,7 @@ mod tests {
         }));
         assert!(!page.contains("<script>") && !page.contains("alert('"), "{page}");
         let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;";
-        assert_eq!(page.matches(escaped).count(), 13, "{page}");
+        assert_eq!(page.matches(escaped).count(), 14, "{page}");
     }
 
     #[test]
