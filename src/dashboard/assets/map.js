@@ -68,7 +68,7 @@ export class Plot {
   #move = null;
   #following = true;
   #framed = null;
-  #size = { width: 0, height: 0, dpr: 1 };
+  #size = { width: 0, height: 0, dpr: 1, rtl: false };
   #frame = 0;
   #clusters = [];
   #placed = [];
@@ -190,7 +190,9 @@ export class Plot {
   #resize() {
     const { clientWidth: width, clientHeight: height } = this.#host;
     const dpr = Math.min(3, devicePixelRatio || 1);
-    this.#size = { width, height, dpr };
+    // Asked for here, as it has the browser work out all styles at once.
+    const rtl = getComputedStyle(this.#host).direction === "rtl";
+    this.#size = { width, height, dpr, rtl };
     this.#canvas.width = Math.round(width * dpr);
     this.#canvas.height = Math.round(height * dpr);
     if (this.#following) this.#fit(false);
@@ -404,8 +406,7 @@ export class Plot {
     const perMetre = this.#view.scale / metresPerUnit(this.#view.y);
     const meters = roundDown(Math.min(120, width / 3) / perMetre);
     const long = meters * perMetre;
-    const rtl = getComputedStyle(this.#host).direction === "rtl";
-    const left = rtl ? width - 12 - long : 12;
+    const left = this.#size.rtl ? width - 12 - long : 12;
     const bottom = height - 12;
     const line = () => {
       pen.beginPath();
