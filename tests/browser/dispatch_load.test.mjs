@@ -15,11 +15,12 @@ const WATCH_MS = 6_000;
 const EVERY_S = 5;
 /** Orders that change a second, as in the peak minute of a large city. */
 const CHANGES_S = 20;
-/** Half of the frames, and all but one in twenty, may take no more. 60 a second are 16.7 ms each. */
+/** Half of the frames may take no more; 60 a second are 16.7 ms each. */
 const HALF_MS = 20;
-const MOST_MS = 50;
-/** Share of a processor that the page's thread may take: the rest is the reader's. */
-const BUSY = 0.5;
+/** What a frame may take of a processor: the page's own part of those 16.7 ms. */
+const WORK_MS = 10;
+/** All frames but one in twenty. Most of it is others', where the tests share processors with them. */
+const MOST_MS = 150;
 
 const AT_ONCE = 24;
 
@@ -87,7 +88,7 @@ describe('a board of thousands', { timeout: 600_000 }, () => {
     }
   }
 
-  /** What the page was busy with until now, in seconds. */
+  /** What the page's thread has worked until now, in seconds of a processor. */
   async function busy() {
     const { metrics } = await page.ask('Performance.getMetrics');
     return metrics.find(({ name }) => name === 'TaskDuration').value;
@@ -161,18 +162,18 @@ describe('a board of thousands', { timeout: 600_000 }, () => {
         };
         requestAnimationFrame(look);
       }), WATCH_MS);
-      const share = (await busy() - before) * 1_000 / frames.reduce((sum, frame) => sum + frame, 0);
+      const work = ((await busy() - before) * 1_000) / frames.length;
       changing = false;
       await changer;
       frames.sort((a, b) => a - b);
       const at = (part) => frames[Math.floor(frames.length * part)];
       context.diagnostic(`${what}: ${frames.length} frames, half within ${at(0.5).toFixed(1)} ms, 95 % within `
-        + `${at(0.95).toFixed(1)} ms, longest ${frames.at(-1).toFixed(1)} ms, busy ${(share * 100).toFixed(0)} %, `
+        + `${at(0.95).toFixed(1)} ms, longest ${frames.at(-1).toFixed(1)} ms, ${work.toFixed(1)} ms of work each, `
         + `${changes} changes of orders`);
       assert.ok(changes > CHANGES_S, `only ${changes} orders changed`);
       assert.ok(at(0.5) <= HALF_MS, `half of the frames took ${at(0.5)} ms`);
       assert.ok(at(0.95) <= MOST_MS, `one frame in twenty took ${at(0.95)} ms`);
-      assert.ok(share <= BUSY, `busy for ${share} of the time`);
+      assert.ok(work <= WORK_MS, `a frame is ${work} ms of work`);
     };
     context.diagnostic(`the board stood after ${shown.toFixed(0)} ms`);
     await measure('all couriers in view, as circles');
