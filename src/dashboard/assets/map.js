@@ -278,7 +278,8 @@ export class Plot {
     const pen = this.#pen;
     pen.setTransform(dpr, 0, 0, dpr, 0, 0);
     pen.clearRect(0, 0, width, height);
-    if (this.#tiles) this.#tiles.draw(pen, this.#view, this.#size);
+    // With nothing to show there is no place yet of which tiles are wanted.
+    if (this.#tiles && this.#points.size > 0) this.#tiles.draw(pen, this.#view, this.#size);
     else this.#drawGrid();
     this.#drawLines();
     this.#drawPoints();
