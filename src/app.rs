@@ -15,7 +15,7 @@ use actix_web::web::{self, ServiceConfig};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{Api, ApiKeys, LinkPlaces, SharedReads};
+use crate::api::{Api, ApiKeys, Limits, Places, SharedReads};
 use crate::auth::Keys;
 use crate::config::Config;
 use crate::feed::{Feed, Revoked};
@@ -137,7 +137,9 @@ impl App {
             proof_uploads: Semaphore::new(config.proofs.uploads_max),
             pings: Semaphore::new(config.webhooks.deliveries_max),
             attendance,
-            link_places: LinkPlaces::new(config.links.sockets_max),
+            limits: Limits::new(&config.limits),
+            link_places: Places::new(config.links.sockets_max),
+            store_places: Places::new(config.limits.store_sockets_max),
             house: House::new(presence, streams),
             config: Arc::clone(&config),
         });

@@ -105,6 +105,9 @@ sections! {
         bulk_body_limit_bytes: usize, }
     /// `[links]`
     Links { full_view_s: Secs, ttl_max_h: u32, per_order_max: u32, sockets_max: usize, keep_s: Secs, }
+    /// `[limits]`
+    Limits { tenant_writes_per_s: u32, tenant_reads_per_s: u32, link_reads_per_s: u32,
+        link_reads_burst: u32, store_sockets_max: usize, }
     /// `[proofs]`
     Proofs { body_limit_bytes: usize, data_limit_bytes: usize, uploads_max: usize, store_s: Secs, }
     /// `[webhooks]`
@@ -120,7 +123,7 @@ sections! {
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
-        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, proofs: Proofs,
+        timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, limits: Limits, proofs: Proofs,
         webhooks: Webhooks, retention: Retention, pages: Pages, log: Log, }
 }
 
@@ -238,6 +241,9 @@ impl Config {
             api.long_poll_max_s 0..=60; api.long_polls_max 1..=100_000;
             links.full_view_s 60..=86_400; links.ttl_max_h 1..=8_760; links.per_order_max 1..=100;
             links.sockets_max 1..=100_000; links.keep_s 0..=31_536_000;
+            limits.tenant_writes_per_s 0..=1_000_000; limits.tenant_reads_per_s 0..=1_000_000;
+            limits.link_reads_per_s 0..=1_000_000; limits.link_reads_burst 1..=1_000_000;
+            limits.store_sockets_max 1..=100_000;
             api.bulk_items_max 1..=5_000; api.bulk_body_limit_bytes 1_024..=67_108_864;
             proofs.body_limit_bytes 1_024..=16_777_216;
             proofs.data_limit_bytes 0..=1_048_576; proofs.uploads_max 1..=1_000;

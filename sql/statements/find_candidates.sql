@@ -1,14 +1,15 @@
 -- find_candidates: for each of these orders that searches for a courier now, who could be asked: on
 -- duty, with room, not asked in this search, within reach, the nearest first; a row without a
 -- courier when there is none. With drivers named only those, wherever they are. A search that is
--- yet to begin has asked nobody; the squares of the grid reach further than the radius.
+-- yet to begin has asked nobody; the squares of the grid reach further than the radius. The version
+-- is of the order that was looked at.
 -- $1 orders uuid[]   $2 drivers uuid[]?   $3 is_asked bool   $4 radius_m float8   $5 nearest int8
 -- $6 limit int8
--- => order_id uuid   driver_id uuid?   distance_m int4?   room int8?
+-- => order_id uuid   version int8   driver_id uuid?   distance_m int4?   room int8?
 -- index: orders_pkey, stores_pkey, driver_locations_cell, drivers_pkey
 -- index: orders_driver_open, offers_driver_pending, offers_order
 -- used by: store::offers
-select o.id as order_id, c.driver_id, c.distance_m, c.room
+select o.id as order_id, o.version, c.driver_id, c.distance_m, c.room
 from orders o
 join stores s on s.id = o.store_id
 left join lateral (

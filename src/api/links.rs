@@ -163,6 +163,7 @@ impl Api {
     pub async fn track(&self, token: &str) -> Result<Tracked, Problem> {
         let (link, principal) = self.find_link(token).await?;
         let principal = principal.ok_or_else(link_ended)?;
+        self.limits.admit(&principal, false)?;
         let body = view::order(&link.sheet, audience(&principal));
         let digest = auth::hash(&body.to_string());
         let digest = digest.iter().take(8).map(|byte| format!("{byte:02x}"));

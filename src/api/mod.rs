@@ -15,13 +15,14 @@ mod ending;
 mod erasing;
 mod events;
 mod keys;
-mod link_places;
+mod limits;
 mod links;
 mod locations;
 mod offers;
 mod once;
 mod orders;
 mod parties;
+mod places;
 mod problem;
 mod proofs;
 mod rpc;
@@ -41,13 +42,14 @@ pub use bulk::{ActingBody, Bulk, BulkBody, OrdersBody, PlacingBody};
 pub use cursor::Cursor;
 pub use events::EventsQuery;
 pub use keys::ApiKeys;
-pub use link_places::{LinkPlace, LinkPlaces};
+pub use limits::{Limits, Quota};
 pub use links::{LinkBody, Tracked};
 pub use locations::LocationsBody;
 pub use offers::{NothingBody, RouteBody, SearchBody};
 pub use once::Answer;
 pub use orders::{Asked, ListQuery, OrderAnswer, members};
 pub use parties::{DriverBody, DriverPatchBody, DutyBody, PauseBody, StoreBody, StorePatchBody};
+pub use places::{Place, Places};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use proofs::{NewProofBody, ProofAnswer};
 pub use shared::{MissedPage, SharedReads, StateKey};
@@ -99,8 +101,12 @@ pub struct Api {
     pub proof_uploads: Semaphore,
     /// Who is there at other processes.
     pub attendance: Arc<Attendance>,
+    /// How often each platform and each link may ask.
+    pub limits: Limits,
     /// Sockets of each tracking link.
-    pub link_places: LinkPlaces,
+    pub link_places: Places,
+    /// Sockets of each token of a store.
+    pub store_places: Places,
     /// What all sockets share.
     pub house: House<Self>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::body::FieldProblem;
+use super::limits::Quota;
 use crate::domain::{Action, Actor, Leg, Order, ProofKind, Refusal, Role, Status, Word};
 use crate::store::{Error, WriteError};
 
@@ -36,6 +37,7 @@ pub enum ProblemCode {
     PinWrong,
     PinLocked,
     OutsideWindow,
+    RateLimited,
     Internal,
     Overloaded,
 }
@@ -67,6 +69,7 @@ impl ProblemCode {
         Self::PinWrong,
         Self::PinLocked,
         Self::OutsideWindow,
+        Self::RateLimited,
         Self::Internal,
         Self::Overloaded,
     ];
@@ -98,6 +101,7 @@ impl ProblemCode {
             Self::PinWrong => "pin_wrong",
             Self::PinLocked => "pin_locked",
             Self::OutsideWindow => "outside_window",
+            Self::RateLimited => "rate_limited",
             Self::Internal => "internal",
             Self::Overloaded => "overloaded",
         }
@@ -130,12 +134,21 @@ pub struct Problem {
     pub standing: Option<Standing>,
     /// When to try again.
     pub retry_after: Option<Duration>,
+    /// What was used up.
+    pub quota: Option<Box<Quota>>,
 }
 
 impl Problem {
     /// A problem with a sentence.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), fields: vec![], standing: None, retry_after: None }
+        Self {
+            code,
+            detail: detail.into(),
+            fields: vec![],
+            standing: None,
+            retry_after: None,
+            quota: None,
+        }
     }
     /// One field does not do.
     pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -161,6 +174,15 @@ impl Problem {
     pub fn overloaded() -> Self {
         let mut problem = Self::new(ProblemCode::Overloaded, "too busy; try again shortly");
         problem.retry_after = Some(Duration::from_secs(1));
+        problem
+    }
+
+    /// Too often; nothing was done.
+    pub fn rate_limited(quota: Quota, wait: Duration) -> Self {
+        let detail = format!("more than {} {} a second", quota.per_s, quota.name);
+        let mut problem = Self::new(ProblemCode::RateLimited, detail);
+        problem.retry_after = Some(wait);
+        problem.quota = Some(Box::new(quota));
         problem
     }
 

@@ -19,7 +19,8 @@ impl Api {
         let method = if method == "locations" { "driver.locations" } else { method };
         let (noun, verb) = method.split_once('.')?;
         // All of them write.
-        if let Err(problem) = may_write(principal) {
+        if let Err(problem) = may_write(principal).and_then(|()| self.limits.admit(principal, true))
+        {
             return Some(Err(problem));
         }
         let idempotency_key = match take(&mut data, "idempotency_key") {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::api::{Api, Problem, ProblemCode};
 use crate::auth::{Info, Permit, Principal, bearer};
 use crate::config;
-use crate::domain::{CredentialId, TenantId, Word as _};
+use crate::domain::{CredentialId, Role, TenantId, Word as _};
 use crate::hub::{Bearer, Member, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
@@ -290,14 +290,19 @@ impl Api {
         Ok(self.known(who))
     }
 
-    /// With a place among the sockets of its link, if it comes by one; error 111, which SDKs repeat
-    /// after a while, when they are all taken. Phones that lost their network come back before
-    /// it is known that they are gone.
+    /// With a place among the sockets of its link, or of its store's token, if it comes by one;
+    /// error 111, which SDKs repeat after a while, when they are all taken. Devices that lost their
+    /// network come back before it is known that they are gone.
     fn seated(&self, renewed: Renewed<Self>) -> Result<Renewed<Self>, ErrorCode> {
-        let Some(bearer) = renewed.bearer.filter(|_| renewed.who.link.is_some()) else {
-            return Ok(renewed);
+        let places = match renewed.who.role {
+            Role::Customer if renewed.who.link.is_some() => &self.link_places,
+            Role::Store => &self.store_places,
+            Role::Customer | Role::Driver | Role::Ops | Role::Platform | Role::System => {
+                return Ok(renewed);
+            }
         };
-        let place = self.link_places.take(bearer).ok_or(ErrorCode::TOO_MANY_REQUESTS)?;
+        let Some(bearer) = renewed.bearer else { return Ok(renewed) };
+        let place = places.take(bearer).ok_or(ErrorCode::TOO_MANY_REQUESTS)?;
         Ok(Renewed { kept: Some(Box::new(place)), ..renewed })
     }
 

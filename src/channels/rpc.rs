@@ -33,6 +33,7 @@ pub(super) const fn code(code: ProblemCode) -> ErrorCode {
         ProblemCode::PinWrong => problem::PIN_WRONG,
         ProblemCode::PinLocked => problem::PIN_LOCKED,
         ProblemCode::OutsideWindow => problem::OUTSIDE_WINDOW,
+        ProblemCode::RateLimited => problem::RATE_LIMITED,
         ProblemCode::Internal => problem::INTERNAL,
         ProblemCode::Overloaded => problem::OVERLOADED,
     }

@@ -1,7 +1,10 @@
-//! The page of a tracking link: one order as its customer follows it, rendered here, so that it
-//! can be read without a script. It comes again by itself while the order goes on.
+//! The page of a tracking link: one order as its customer follows it, rendered here whole, so that
+//! it can be read at once and without a script. Where scripts run one keeps it true from then on,
+//! by the public API alone; elsewhere it comes again by itself while the order goes on.
 //!
 //! It is made of what [`Api::track`] shows and of nothing else, and every text of it is escaped.
+
+mod journey;
 
 use std::fmt::{self, Write as _};
 
@@ -9,19 +12,36 @@ use actix_web::http::header;
 use actix_web::web::{self, Path, ServiceConfig};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use self::journey::{Clock, Head, head, ladder};
 use super::HTML;
 use crate::api::{Api, Problem, ProblemCode, Tracked};
 use crate::http::HttpProblem;
 
-/// What the page may do: be shown, with our style. It asks for nothing and runs nothing.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
+/// What the page may do: load our files, talk to us, and show a picture that it fetched from here.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     connect-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'";
 
-/// Seconds until a page of an order that goes on is asked for again.
+/// Seconds until a page of an order that goes on is asked for again, where no script does better.
 const AGAIN_S: u32 = 30;
+
+/// What the steps look like.
+const ICONS: &str = include_str!("assets/steps.svg");
+
+/// The script and what it loads, so that all of it comes at once.
+const MODULES: &[&str] = &[
+    "track.js",
+    "awake.js",
+    "client.js",
+    "fold.js",
+    "geo.js",
+    "journey.js",
+    "page.js",
+    "scan.js",
+    "whereabouts.js",
+];
 
 /// Adds the page.
 pub(super) fn configure(services: &mut ServiceConfig) {
@@ -32,21 +52,25 @@ pub(super) fn configure(services: &mut ServiceConfig) {
 
 async fn page(api: web::Data<Api>, path: Path<String>) -> HttpResponse {
     match api.track(&path).await {
-        Ok(tracked) => respond(HttpResponse::Ok(), &render(&tracked)),
+        Ok(tracked) => respond(HttpResponse::Ok(), &render(&tracked, Timestamp::now())),
         Err(problem) => refuse(problem),
     }
 }
 
 fn refuse(problem: Problem) -> HttpResponse {
-    let text = if problem.code == ProblemCode::NotFound {
-        "This link leads nowhere. Is it complete?"
+    let (text, help) = if problem.code == ProblemCode::NotFound {
+        ("This link leads nowhere.", "Is it complete? Copy it whole from the message it came in.")
     } else if problem.code == ProblemCode::LinkEnded {
-        "This link has ended."
+        ("This link has ended.", "Whoever sent it to you can send you another.")
     } else {
         // Ours to mend, and to tell like all else.
         return HttpProblem(problem).error_response();
     };
-    let page = Page { title: "Order", again_s: None, body: format!("<h1>{text}</h1>") };
+    let body = format!(
+        "<main id=\"track\">\n<section class=\"sheet over\"><h1>{text}</h1>\n<p>{help}</p></section>\n\
+         </main>\n"
+    );
+    let page = Page { title: text, again_s: None, is_live: false, body };
     respond(HttpResponse::build(HttpProblem(problem).status_code()), &page)
 }
 
@@ -65,25 +89,39 @@ fn respond(mut response: HttpResponseBuilder, page: &Page<'_>) -> HttpResponse {
 struct Page<'a> {
     title: &'a str,
     again_s: Option<u32>,
+    is_live: bool,
     body: String,
 }
 
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")?;
-        f.write_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")?;
+        f.write_str(
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1, \
+             viewport-fit=cover\">\n",
+        )?;
         f.write_str("<meta name=\"color-scheme\" content=\"light dark\">\n")?;
         f.write_str("<meta name=\"robots\" content=\"noindex\">\n")?;
         f.write_str("<meta name=\"referrer\" content=\"no-referrer\">\n")?;
+        // A script does without; coming again would only take what it knows.
         if let Some(seconds) = self.again_s {
-            writeln!(f, "<meta http-equiv=\"refresh\" content=\"{seconds}\">")?;
+            writeln!(
+                f,
+                "<noscript><meta http-equiv=\"refresh\" content=\"{seconds}\"></noscript>"
+            )?;
         }
-        writeln!(f, "<title>{} · ordercast</title>", Escaped(self.title))?;
+        writeln!(f, "<title>{}</title>", Escaped(self.title))?;
         f.write_str("<link rel=\"icon\" href=\"/assets/icon.svg\" type=\"image/svg+xml\">\n")?;
-        f.write_str("<link rel=\"stylesheet\" href=\"/assets/style.css\">\n</head>\n")?;
-        f.write_str("<body class=\"narrow\" data-loaded=\"yes\">\n<main>\n<div id=\"content\">\n")?;
-        f.write_str(&self.body)?;
-        f.write_str("</div>\n</main>\n</body>\n</html>\n")
+        f.write_str("<link rel=\"stylesheet\" href=\"/assets/style.css\">\n")?;
+        f.write_str("<link rel=\"stylesheet\" href=\"/assets/map.css\">\n")?;
+        f.write_str("<link rel=\"stylesheet\" href=\"/assets/track.css\">\n")?;
+        if let Some((script, others)) = MODULES.split_first().filter(|_| self.is_live) {
+            for other in others {
+                writeln!(f, "<link rel=\"modulepreload\" href=\"/assets/{other}\">")?;
+            }
+            writeln!(f, "<script type=\"module\" src=\"/assets/{script}\"></script>")?;
+        }
+        write!(f, "</head>\n<body class=\"track\">\n{}</body>\n</html>\n", self.body)
     }
 }
 
@@ -106,13 +144,15 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn render(tracked: &Tracked) -> Page<'static> {
+fn render(tracked: &Tracked, now: Timestamp) -> Page<'static> {
     let mut body = String::new();
     // Writing to a text cannot fail.
-    let _written = write(&mut body, &tracked.body);
-    Page { title: "Your order", again_s: tracked.is_open.then_some(AGAIN_S), body }
+    let _written = write(&mut body, &tracked.body, now);
+    let again_s = tracked.is_open.then_some(AGAIN_S);
+    Page { title: "Your order", again_s, is_live: true, body }
 }
 
+/// A text of a view, unless it is absent or empty.
 fn text<'a>(view: &'a Value, key: &str) -> Option<&'a str> {
     view.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
@@ -121,44 +161,148 @@ fn list<'a>(view: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     view.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn write(out: &mut String, order: &Value) -> fmt::Result {
+/// The attribute of what is there only to be filled by the script.
+const fn hidden(is_hidden: bool) -> &'static str {
+    if is_hidden { " hidden" } else { "" }
+}
+
+fn write(out: &mut String, order: &Value, now: Timestamp) -> fmt::Result {
     let none = Value::Null;
     let store = order.get("store").unwrap_or(&none);
-    let zone = text(store, "tz").and_then(|name| TimeZone::get(name).ok());
-    let clock = Clock(zone.unwrap_or(TimeZone::UTC));
+    let clock = Clock::of(store);
+    out.push_str(ICONS);
+    let name = text(store, "name").unwrap_or_default();
     let code = text(order, "short_code").unwrap_or_default();
-    writeln!(out, "<h1>Order <span class=\"code\">{}</span></h1>", Escaped(code))?;
-    write!(out, "<p class=\"store\">{}", Escaped(text(store, "name").unwrap_or_default()))?;
-    if let Some(phone) = text(store, "phone") {
-        write!(out, " · {}", Escaped(phone))?;
-    }
-    out.push_str("</p>\n");
-    let last = list(order, "steps").last().and_then(|step| text(step, "step"));
-    let last = last.unwrap_or_default();
-    writeln!(out, "<div class=\"promise\"><p class=\"now\">{}</p>", word(last))?;
-    if let Some(promise) = promise(order, last, &clock) {
-        writeln!(out, "<p>{promise}</p>")?;
-    }
-    out.push_str("</div>\n<ol class=\"steps\" aria-label=\"Steps\">\n");
-    for step in list(order, "steps") {
-        let name = word(text(step, "step").unwrap_or_default());
-        let at = text(step, "at").map(|at| clock.time(at)).unwrap_or_default();
+    write!(
+        out,
+        "<header class=\"bar\">\n<p class=\"shop\"><b id=\"store\">{}</b> <span class=\"order\">Order \
+         <span id=\"code\">{}</span></span></p>\n<p id=\"light\" class=\"pulse\" data-state=\"near\">\
+         <span aria-hidden=\"true\">●</span> <span>{} {}</span></p>\n</header>\n",
+        Escaped(name),
+        Escaped(code),
+        "As of",
+        clock.time_of(now),
+    )?;
+    write!(
+        out,
+        "<main id=\"track\" data-order=\"{}\">\n\
+         <p id=\"announce\" class=\"spoken\" role=\"status\"></p>\n",
+        Escaped(text(order, "id").unwrap_or_default())
+    )?;
+    write_hero(out, order, &head(order, &clock, now), &clock)?;
+    out.push_str(concat!(
+        "<section id=\"where\" class=\"sheet where\" aria-labelledby=\"h-where\" hidden>\n",
+        "<h2 id=\"h-where\" class=\"spoken\">Where your courier is</h2>\n",
+        "<div id=\"map\" class=\"map\" aria-hidden=\"true\"></div>\n",
+        "<p class=\"words\"><span id=\"twin\"></span> <span id=\"age\" class=\"aged\" hidden></span></p>\n",
+        "</section>\n",
+    ));
+    write_courier(out, order.get("driver"))?;
+    let is_over = journey::is_over(order);
+    let pin = text(order, "pin").filter(|_| !is_over);
+    let is_collected = text(order, "fulfilment") == Some("collection");
+    let told_to = if is_collected {
+        "Show it when you collect."
+    } else {
+        "Tell it to your courier at the door."
+    };
+    write!(
+        out,
+        "<section id=\"pin-card\" class=\"sheet pin-card\" aria-labelledby=\"h-pin\"{}>\n\
+         <div><h2 id=\"h-pin\">Your PIN</h2>\n<p class=\"quiet\">{told_to}</p></div>\n<p id=\"pin\" class=\"pin\">{}</p>\n</section>\n",
+        hidden(pin.is_none()),
+        Escaped(pin.unwrap_or_default()),
+    )?;
+    out.push_str(concat!(
+        "<section id=\"proof\" class=\"sheet\" aria-labelledby=\"h-proof\" hidden>\n",
+        "<h2 id=\"h-proof\">Handed over</h2>\n<div id=\"photos\"></div>\n</section>\n",
+        "<template id=\"photo\"><figure><img alt=\"Photo of the hand-over\">",
+        "<a rel=\"noreferrer noopener\" target=\"_blank\">See the photo</a>",
+        "<figcaption></figcaption></figure></template>\n",
+    ));
+    write_details(out, order, store)?;
+    out.push_str("</main>\n");
+    Ok(())
+}
+
+/// Where it stands, when it comes, and the steps.
+fn write_hero(out: &mut String, order: &Value, told: &Head, clock: &Clock) -> fmt::Result {
+    let line = |id: &str, tag: &str, text: &str| {
+        format!("<{tag} id=\"{id}\"{}>{}</{tag}>", hidden(text.is_empty()), Escaped(text))
+    };
+    write!(
+        out,
+        "<section id=\"hero\" class=\"hero\" data-tone=\"{}\">\n<div class=\"top-line\">\n\
+         <h1 id=\"now\">{}</h1>\n<p class=\"eta\">{} {}</p>\n</div>\n{}\n{}\n",
+        told.tone,
+        told.head,
+        line("label", "span", &told.label),
+        line("time", "b", &told.time),
+        line("note", "p", &told.note),
+        "<p id=\"slip\" class=\"slip\" hidden></p>",
+    )?;
+    out.push_str("</section>\n<section class=\"sheet way\">\n<h2 class=\"spoken\">Steps</h2>\n");
+    let steps = ladder(order);
+    writeln!(out, "<ol id=\"steps\" class=\"ladder\">")?;
+    for step in steps {
+        let at = step.at.map(|at| (Escaped(at), clock.time(at)));
+        let time = at.map_or_else(
+            || "<time></time>".to_owned(),
+            |(stamp, shown)| format!("<time datetime=\"{stamp}\">{shown}</time>"),
+        );
+        let here = if step.state == "here" { " aria-current=\"step\"" } else { "" };
+        let said = match step.state {
+            "done" => "done",
+            "here" => "now",
+            _ => "to come",
+        };
         writeln!(
             out,
-            "<li data-state=\"done\"><span aria-hidden=\"true\">●</span><span>{name}</span>\
-             <time>{at}</time></li>"
+            "<li data-state=\"{state}\" data-step=\"{name}\"{here}><span class=\"mark\"><svg \
+             aria-hidden=\"true\"><use href=\"#i-{name}\"/></svg></span><span>{word}</span>{time}\
+             <span class=\"spoken\">{said}</span></li>",
+            state = step.state,
+            name = step.name,
+            word = step.word,
         )?;
     }
-    writeln!(out, "</ol>\n<p class=\"help\">Times are the store’s.</p>")?;
-    if let Some(driver) = order.get("driver") {
-        let name = text(driver, "name").unwrap_or_default();
-        writeln!(out, "<section class=\"panel\"><h2>Your courier</h2>\n<p>{}</p>", Escaped(name))?;
-        let vehicle = driver.get("vehicle").unwrap_or(&none);
-        let about = [text(vehicle, "colour"), text(vehicle, "type"), text(vehicle, "plate")];
-        let about: Vec<&str> = about.into_iter().chain([text(driver, "phone")]).flatten().collect();
-        writeln!(out, "<p class=\"help\">{}</p></section>", Escaped(&about.join(" · ")))?;
-    }
-    out.push_str("<section class=\"panel\"><h2>Your order</h2>\n<ul>\n");
+    out.push_str("</ol>\n</section>\n");
+    Ok(())
+}
+
+fn write_courier(out: &mut String, driver: Option<&Value>) -> fmt::Result {
+    let none = Value::Null;
+    let shown = driver.unwrap_or(&none);
+    let name = text(shown, "name").unwrap_or_default();
+    let vehicle = shown.get("vehicle").unwrap_or(&none);
+    let both = [text(vehicle, "colour"), text(vehicle, "type")];
+    let both = both.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let about = [Some(both.as_str()).filter(|both| !both.is_empty())];
+    let about = about.into_iter().chain([text(vehicle, "make"), text(vehicle, "plate")]);
+    let about = about.flatten().collect::<Vec<_>>().join(" · ");
+    let phone = text(shown, "phone").map(|phone| format!("Calls you from {phone}"));
+    let phone = phone.unwrap_or_default();
+    write!(
+        out,
+        "<section id=\"courier\" class=\"sheet courier\" aria-labelledby=\"courier-head\"{}>\n\
+         <span id=\"courier-face\" class=\"face\" aria-hidden=\"true\">{}</span>\n\
+         <div>\n<h2 id=\"courier-head\">Your courier</h2>\n\
+         <p id=\"courier-name\" class=\"name\">{}</p>\n\
+         <p id=\"courier-vehicle\" class=\"quiet\"{}>{}</p>\n\
+         <p id=\"courier-phone\" class=\"quiet\"{}>{}</p>\n</div>\n</section>\n",
+        hidden(driver.is_none()),
+        Escaped(name.get(..name.chars().next().map_or(0, char::len_utf8)).unwrap_or_default()),
+        Escaped(name),
+        hidden(about.is_empty()),
+        Escaped(&about),
+        hidden(phone.is_empty()),
+        Escaped(&phone),
+    )
+}
+
+fn write_details(out: &mut String, order: &Value, store: &Value) -> fmt::Result {
+    out.push_str("<section class=\"sheet\" aria-labelledby=\"h-details\">\n");
+    out.push_str("<h2 id=\"h-details\">Your order</h2>\n<ul id=\"items\" class=\"items\">\n");
     for item in list(order, "items") {
         let qty = item.get("qty").and_then(Value::as_i64).unwrap_or(1);
         let name = text(item, "name").unwrap_or_default();
@@ -166,68 +310,23 @@ fn write(out: &mut String, order: &Value) -> fmt::Result {
     }
     out.push_str("</ul>\n<dl>\n");
     let address = order.get("dropoff").and_then(|door| text(door, "address"));
-    for (name, value) in
-        [("PIN", text(order, "pin")), ("To", address), ("Note", text(order, "note"))]
-    {
-        if let Some(value) = value {
-            writeln!(out, "<div><dt>{name}</dt><dd>{}</dd></div>", Escaped(value))?;
-        }
+    for (id, name, value) in [("to", "To", address), ("remark", "Note", text(order, "note"))] {
+        writeln!(
+            out,
+            "<div id=\"{id}-field\"{}><dt>{name}</dt><dd id=\"{id}\">{}</dd></div>",
+            hidden(value.is_none()),
+            Escaped(value.unwrap_or_default()),
+        )?;
     }
-    out.push_str("</dl></section>\n");
-    Ok(())
-}
-
-/// A step as people read it.
-fn word(step: &str) -> &'static str {
-    match step {
-        "received" => "Received",
-        "preparing" => "Preparing",
-        "ready" => "Ready to collect",
-        "on_the_way" => "On the way",
-        "arriving" => "Arriving",
-        "delivered" => "Delivered",
-        "collected" => "Collected",
-        "rejected" => "Not accepted",
-        "cancelled" => "Cancelled",
-        "failed" => "Not delivered",
-        "returning" => "Going back to the store",
-        "returned" => "Back at the store",
-        _ => "Under way",
-    }
-}
-
-/// When what is next will be; nothing where nobody knows. Made of times and our own words.
-fn promise(order: &Value, last: &str, clock: &Clock) -> Option<String> {
-    let time = |key: &str| text(order, key).map(|at| clock.time(at));
-    match last {
-        "received" => {
-            let window = order.get("window")?;
-            let (from, to) = (text(window, "from")?, text(window, "to")?);
-            Some(format!("Planned for {} {}–{}", clock.day(from), clock.time(from), clock.time(to)))
-        }
-        "on_the_way" | "arriving" => match (time("dropoff_eta_lo"), time("dropoff_eta_hi")) {
-            (Some(lo), Some(hi)) => Some(format!("Arrives {lo}–{hi}")),
-            _ => time("dropoff_eta").map(|at| format!("Arrives about {at}")),
-        },
-        "preparing" => time("ready_eta").map(|at| format!("Ready about {at}")),
-        _ => None,
-    }
-}
-
-/// Times as they stand on the store's clock.
-struct Clock(TimeZone);
-
-impl Clock {
-    fn show(&self, format: &str, at: &str) -> String {
-        let at: Option<Timestamp> = at.parse().ok();
-        at.map(|at| at.to_zoned(self.0.clone()).strftime(format).to_string()).unwrap_or_default()
-    }
-    fn time(&self, at: &str) -> String {
-        self.show("%H:%M", at)
-    }
-    fn day(&self, at: &str) -> String {
-        self.show("%a %-d %b", at)
-    }
+    let phone = text(store, "phone");
+    let digits = phone.unwrap_or_default().chars();
+    let digits: String = digits.filter(|it| it.is_ascii_digit() || *it == '+').collect();
+    write!(
+        out,
+        "</dl>\n<p class=\"help-line\"><a id=\"call\" class=\"call\" href=\"tel:{digits}\"{}>Help: call \
+         the store</a></p>\n<p id=\"zone\" class=\"quiet\" hidden></p>\n</section>\n",
+        hidden(phone.is_none()),
+    )
 }
 
 #[cfg(test)]
@@ -237,25 +336,27 @@ mod tests {
     use super::*;
 
     fn shown(body: Value) -> String {
-        render(&Tracked { body, tag: String::new(), is_open: true }).to_string()
+        let now = "2025-07-01T16:10:00Z".parse().unwrap();
+        render(&Tracked { body, tag: String::new(), is_open: true }, now).to_string()
     }
 
     #[test]
     fn every_text_is_escaped_wherever_it_stands() {
         let evil = "<script>alert('x')</script>\"&";
         let page = shown(json!({
-            "short_code": evil, "note": evil, "pin": evil,
+            "id": evil, "short_code": evil, "note": evil, "pin": evil,
             "store": {"name": evil, "phone": evil, "tz": evil},
             "driver": {"name": evil, "phone": evil,
-                       "vehicle": {"type": evil, "colour": evil, "plate": evil}},
+                       "vehicle": {"type": evil, "colour": evil, "make": evil, "plate": evil}},
             "items": [{"name": evil, "qty": 2}],
             "dropoff": {"address": evil},
             "steps": [{"step": evil, "at": evil}],
             "window": {"from": evil, "to": evil},
+            "reason": {"code": evil, "by": evil, "note": evil},
         }));
-        assert!(!page.contains("<script") && !page.contains("alert('"), "{page}");
+        assert!(!page.contains("<script>") && !page.contains("alert('"), "{page}");
         let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;";
-        assert_eq!(page.matches(escaped).count(), 12, "{page}");
+        assert_eq!(page.matches(escaped).count(), 13, "{page}");
     }
 
     #[test]
@@ -263,19 +364,34 @@ mod tests {
         let page = shown(json!({
             "store": {"name": "Trattoria", "tz": "Europe/Berlin"},
             "steps": [{"step": "on_the_way", "at": "2025-07-01T16:05:00.000Z"}],
+            "dropoff_eta": "2025-07-01T16:25:00.000Z",
             "dropoff_eta_lo": "2025-07-01T16:20:00.000Z",
             "dropoff_eta_hi": "2025-07-01T16:30:00.000Z",
         }));
-        assert!(page.contains("<time>18:05</time>"), "{page}");
-        assert!(page.contains("Arrives 18:20–18:30"), "{page}");
+        assert!(page.contains(">18:05</time>"), "{page}");
+        assert!(page.contains("<b id=\"time\">18:20–18:30</b>"), "{page}");
+        assert!(page.contains("As of 18:10"), "{page}");
     }
 
     #[test]
-    fn it_comes_again_only_while_the_order_goes_on() {
+    fn it_comes_again_without_a_script_and_only_while_the_order_goes_on() {
         let again = |is_open| {
             let tracked = Tracked { body: json!({}), tag: String::new(), is_open };
-            render(&tracked).to_string().contains("http-equiv=\"refresh\"")
+            let page = render(&tracked, Timestamp::UNIX_EPOCH).to_string();
+            page.contains("<noscript><meta http-equiv=\"refresh\"")
         };
         assert!(again(true) && !again(false));
+    }
+
+    #[test]
+    fn whatever_it_loads_is_served() {
+        let page = shown(json!({}));
+        let served: Vec<_> = super::super::ASSETS.iter().map(|asset| asset.path).collect();
+        let named = page.split("=\"/assets/").skip(1).filter_map(|rest| rest.split('"').next());
+        let named: Vec<_> = named.map(|name| format!("/assets/{name}")).collect();
+        assert!(named.len() > MODULES.len(), "{named:?}");
+        for name in named {
+            assert!(served.contains(&&*name), "{name}");
+        }
     }
 }

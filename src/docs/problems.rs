@@ -32,6 +32,7 @@ fn codes(operation: &Value) -> Vec<ProblemCode> {
     // The document's own rule holds unless the operation has one.
     if operation.get("security").is_none() {
         wanted.extend([Code::Unauthenticated, Code::TokenExpired, Code::RoleNotAllowed]);
+        wanted.push(Code::RateLimited);
     }
     if operation.get("requestBody").is_some() {
         wanted.extend([Code::Malformed, Code::PayloadTooLarge, Code::Validation]);
@@ -59,6 +60,12 @@ fn answer(status: u16, words: &[&str]) -> Value {
             headers["Retry-After"] = header("Seconds until it may do.", &seconds);
             // Only of that one.
             headers["Retry-After"]["required"] = false.into();
+        }
+        429 => {
+            headers["Retry-After"] = header("Seconds until it may do.", &seconds);
+            let text = json!({"type": "string"});
+            headers["RateLimit-Policy"] = header("Which limit, and how much it allows.", &text);
+            headers["RateLimit"] = header("What is left of it, and for how long.", &text);
         }
         503 => headers["Retry-After"] = header("Seconds until it may do.", &seconds),
         _ => {}

@@ -30,9 +30,11 @@ impl FromRequest for Caller {
             let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
             let token = bearer_token(value).ok_or_else(missing)?;
             let caller = api.authenticate(token).await?;
-            if !request.method().is_safe() {
+            let is_write = !request.method().is_safe();
+            if is_write {
                 may_write(&caller)?;
             }
+            api.limits.admit(&caller, is_write)?;
             Ok(Self(caller))
         })
     }

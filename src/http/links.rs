@@ -82,7 +82,7 @@ async fn revoke_one(api: web::Data<Api>, asking: Asking, path: Path<(String, Str
     get, path = "/v1/track/{token}", operation_id = "track", tag = "Tracking", security(()),
     params(("token" = LinkToken, Path, description = "The token of the link."), IfNew),
     responses((status = 200, description = "The order.", body = Order, headers(("ETag" = String, description = "Of what is shown."))), (status = 304, description = "The caller has it.", headers(("ETag" = String, description = "Of what is shown.")))),
-    extensions(("x-problems" = json!(words(&[ProblemCode::LinkEnded])))),
+    extensions(("x-problems" = json!(words(&[ProblemCode::LinkEnded, ProblemCode::RateLimited])))),
 )]
 async fn track(api: web::Data<Api>, request: HttpRequest, path: Path<String>) -> Answer {
     let tracked = api.track(&path).await?;
@@ -102,7 +102,7 @@ async fn track(api: web::Data<Api>, request: HttpRequest, path: Path<String>) ->
     head, path = "/v1/track/{token}", operation_id = "peek", tag = "Tracking", security(()),
     params(("token" = LinkToken, Path, description = "The token of the link."), IfNew),
     responses((status = 200, description = "It is.", headers(("ETag" = String, description = "Of what is shown."))), (status = 304, description = "The caller has it.", headers(("ETag" = String, description = "Of what is shown.")))),
-    extensions(("x-problems" = json!(words(&[ProblemCode::LinkEnded])))),
+    extensions(("x-problems" = json!(words(&[ProblemCode::LinkEnded, ProblemCode::RateLimited])))),
 )]
 async fn peek(api: web::Data<Api>, request: HttpRequest, path: Path<String>) -> Answer {
     track(api, request, path).await

@@ -42,6 +42,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::PinWrong
         | ProblemCode::PinLocked
         | ProblemCode::OutsideWindow => StatusCode::UNPROCESSABLE_ENTITY,
+        ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ProblemCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -118,7 +119,15 @@ pub fn respond(problem: &Problem, request_id: Option<&str>) -> HttpResponse {
     response.content_type("application/problem+json");
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     if let Some(wait) = problem.retry_after {
-        response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
+        let seconds = wait.as_secs().max(1);
+        response.insert_header((header::RETRY_AFTER, seconds));
+        if let Some(quota) = &problem.quota {
+            // draft-ietf-httpapi-ratelimit-headers-10.
+            let policy = format!("\"{}\";q={};w=1", quota.name, quota.per_s);
+            response.insert_header(("RateLimit-Policy", policy));
+            let left = format!("\"{}\";r=0;t={seconds}", quota.name);
+            response.insert_header(("RateLimit", left));
+        }
     }
     if status == StatusCode::UNAUTHORIZED {
         response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::offers::Candidates;
 use super::once::Kept;
 use crate::domain::{
-    Actor, BatchId, Candidate, Command, CredentialId, Draft, Driver, DriverId, Duty, OrderId,
-    Place, Refusal, Store, StoreId, TenantId,
+    Actor, BatchId, Command, CredentialId, Draft, Driver, DriverId, Duty, OrderId, Place, Refusal,
+    Store, StoreId, TenantId,
 };
 use crate::view::Sheet;
 
@@ -110,8 +111,8 @@ pub enum Target {
 /// What was looked up of an order before what is due of it is done.
 #[derive(Debug, Clone, Default)]
 pub struct LookedUp {
-    /// Who could be asked to bring it, the best first; `None` when nobody has looked.
-    pub candidates: Option<Vec<Candidate>>,
+    /// Who could be asked to bring it; `None` when nobody has looked.
+    pub candidates: Option<Candidates>,
     /// Whether it was looked who at the store can see it.
     pub attended: bool,
     /// Its store, if nobody there can.

@@ -225,11 +225,15 @@ impl Room {
             writes.timers.push((Subject::Order(id), change.tenant, None));
             return Outcome::Refused(Refusal::NotFound, None);
         };
+        // Who was looked up for another state of the order may have been asked in between: then the
+        // search waits for another look.
+        let candidates = looked_up.candidates.as_ref();
+        let candidates = candidates.filter(|found| found.version == order.version);
         let facts = Facts {
             courier: order.driver.and_then(|driver| self.courier(driver)),
             offers: self.offers.get(&id).map_or(&[], Vec::as_slice),
             stops_before: order.route.seq.map(|_| self.stops.get(&id).copied().unwrap_or_default()),
-            candidates: looked_up.candidates.as_deref(),
+            candidates: candidates.map(|found| found.couriers.as_slice()),
             attended: looked_up.attended,
             ..self.facts(change, store, rules)
         };

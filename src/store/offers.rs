@@ -95,8 +95,15 @@ pub struct Asked {
     pub store: Store,
 }
 
-/// Who could be asked, by order; an order is in it exactly when somebody is to be asked for it now.
-pub type Candidates = HashMap<OrderId, Vec<Candidate>>;
+/// Who could be asked to bring an order as it was looked at. Every round and every courier is an
+/// event of the order, so at another version somebody among them may have been asked since.
+#[derive(Debug, Clone)]
+pub struct Candidates {
+    /// The order's version then.
+    pub version: i64,
+    /// They, the best first.
+    pub couriers: Vec<Candidate>,
+}
 
 impl Database {
     /// One courier's offer.
@@ -155,9 +162,12 @@ impl Database {
         asked.collect()
     }
 
-    /// Who could be asked for those of `orders` whose search goes on now; no courier for more
-    /// orders than it has room for.
-    pub async fn find_candidates(&self, orders: &[OrderId]) -> Result<Candidates, Error> {
+    /// Who could be asked for those of `orders` whose search goes on now, and for no others; no
+    /// courier for more orders than it has room for.
+    pub async fn find_candidates(
+        &self,
+        orders: &[OrderId],
+    ) -> Result<HashMap<OrderId, Candidates>, Error> {
         self.candidates(orders, None, false).await
     }
 
@@ -169,7 +179,7 @@ impl Database {
         drivers: Option<&[DriverId]>,
     ) -> Result<Vec<Candidate>, Error> {
         let mut found = self.candidates(&[order], drivers, true).await?;
-        Ok(found.remove(&order).unwrap_or_default())
+        Ok(found.remove(&order).map(|found| found.couriers).unwrap_or_default())
     }
 
     async fn candidates(
@@ -177,9 +187,10 @@ impl Database {
         orders: &[OrderId],
         drivers: Option<&[DriverId]>,
         is_asked: bool,
-    ) -> Result<Candidates, Error> {
+    ) -> Result<HashMap<OrderId, Candidates>, Error> {
+        let mut found = HashMap::new();
         if orders.is_empty() {
-            return Ok(Candidates::new());
+            return Ok(found);
         }
         let ids: Vec<Uuid> = orders.iter().map(|id| id.uuid()).collect();
         let named: Option<Vec<Uuid>> =
@@ -195,21 +206,23 @@ impl Database {
             /* limit */ &CANDIDATES,
         ];
         let rows = client.query(&statement, parameters).await?;
-        let mut found = Candidates::new();
         let mut taken: HashMap<DriverId, i64> = HashMap::new();
         for row in &rows {
             let order = OrderId::from_uuid(row.try_get("order_id")?);
-            let candidates = found.entry(order).or_default();
+            let version = row.try_get("version")?;
+            let candidates =
+                found.entry(order).or_insert_with(|| Candidates { version, couriers: Vec::new() });
             if let Some(driver) = row.try_get::<_, Option<Uuid>>("driver_id")? {
                 let room = row.try_get::<_, Option<i64>>("room")?.unwrap_or_default();
                 let distance_m = row.try_get("distance_m")?;
-                offer_to(candidates, &mut taken, DriverId::from_uuid(driver), room, distance_m);
+                let driver = DriverId::from_uuid(driver);
+                offer_to(&mut candidates.couriers, &mut taken, driver, room, distance_m);
             }
         }
         if named.is_none() {
             let statement = statement::FIND_UNLOCATED.prepare(&client).await?;
-            for (order, candidates) in &mut found {
-                if !candidates.is_empty() {
+            for (order, Candidates { couriers, .. }) in &mut found {
+                if !couriers.is_empty() {
                     continue;
                 }
                 let parameters: &[&(dyn ToSql + Sync)] = &[
@@ -219,7 +232,7 @@ impl Database {
                 ];
                 for row in &client.query(&statement, parameters).await? {
                     let driver = DriverId::from_uuid(row.try_get("driver_id")?);
-                    offer_to(candidates, &mut taken, driver, row.try_get("room")?, None);
+                    offer_to(couriers, &mut taken, driver, row.try_get("room")?, None);
                 }
             }
         }

@@ -31,6 +31,7 @@ mod handshake;
 mod happenings;
 mod keyed;
 mod leaks;
+mod limits;
 mod link_pages;
 mod link_sockets;
 mod links;

@@ -83,9 +83,15 @@ export class Chromium {
     }
   }
 
-  /** A page at this address, which is loaded. */
-  async open(url) {
-    const { targetId } = await this.ask('Target.createTarget', { url: 'about:blank' });
+  /** Another person's browser: it keeps things apart from all others. */
+  async person() {
+    return (await this.ask('Target.createBrowserContext')).browserContextId;
+  }
+
+  /** A page at this address, which is loaded; in the browser of `person`, if one is given. */
+  async open(url, person = undefined) {
+    const blank = { url: 'about:blank', browserContextId: person };
+    const { targetId } = await this.ask('Target.createTarget', blank);
     const attach = { targetId, flatten: true };
     const { sessionId } = await this.ask('Target.attachToTarget', attach);
     const page = new Page(this, targetId, sessionId);

@@ -2,8 +2,8 @@
 //! some time ago.
 
 use futures::future::join_all;
-use ordercast::domain::{Actor, Candidate, OrderId, StoreId};
-use ordercast::store::{Change, LookedUp, OrderFilter, Outcome, Target};
+use ordercast::domain::{Actor, OrderId, StoreId};
+use ordercast::store::{Candidates, Change, LookedUp, OrderFilter, Outcome, Target};
 use ordercast::view::Sheet;
 
 use crate::town::Town;
@@ -17,7 +17,7 @@ impl Town<'_> {
         &self,
         app: usize,
         order: OrderId,
-        candidates: Option<Vec<Candidate>>,
+        candidates: Option<Candidates>,
         unseen_at: Option<StoreId>,
     ) {
         let looked_up = LookedUp { candidates, attended: unseen_at.is_some(), unseen_at };
@@ -38,7 +38,7 @@ impl Town<'_> {
     }
 
     /// Looks who could be asked for an order, as a process does before it does what is due.
-    pub async fn candidates(&self, app: usize, order: OrderId) -> Option<Vec<Candidate>> {
+    pub async fn candidates(&self, app: usize, order: OrderId) -> Option<Candidates> {
         let found = self.world.apis[app].database.find_candidates(&[order]).await;
         found.unwrap().remove(&order)
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use ordercast::api::Api;
 use ordercast::auth::Principal;
-use ordercast::domain::{Candidate, OrderId};
+use ordercast::domain::OrderId;
+use ordercast::store::Candidates;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -71,7 +72,7 @@ pub struct Town<'a> {
     pub orders: Vec<String>,
     pub keyed: Vec<Keyed>,
     /// Who could be asked, looked up some time ago.
-    pub held: Vec<(OrderId, Option<Vec<Candidate>>)>,
+    pub held: Vec<(OrderId, Option<Candidates>)>,
     pub numbers: u64,
     pub findings: RefCell<Vec<String>>,
 }

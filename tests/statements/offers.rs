@@ -7,7 +7,7 @@ use ordercast::domain::{
     Actor, BatchId, Command, Draft, Duty, OfferState, OrderId, Place, Proof, ProofKind, ReasonCode,
     Role,
 };
-use ordercast::store::{Location, LookedUp, Outcome, Subject, Target};
+use ordercast::store::{Candidates, Location, LookedUp, Outcome, Subject, Target};
 
 use crate::bindings::{Walk, actor};
 
@@ -24,6 +24,12 @@ async fn accepted(walk: &Walk, name: &str) -> OrderId {
 
 async fn elapse(walk: &Walk, order: OrderId, looked_up: LookedUp) -> Outcome {
     walk.submit(Actor::system(), None, Target::Elapse { order, looked_up }).await
+}
+
+/// The round that is under way ends then.
+async fn until(walk: &Walk, order: OrderId, then: &str) {
+    let sql = format!("update orders set search_until = {then} where id = $1");
+    walk.client.execute(&sql, &[&order.uuid()]).await.unwrap();
 }
 
 /// A courier is so many degrees away from the store.
@@ -58,13 +64,13 @@ pub(crate) async fn offers(walk: &Walk) {
 
     // Nobody knows where anybody is: whoever is on duty, in any order.
     let found = database.find_candidates(&[order]).await.unwrap();
-    assert_eq!(found[&order].len(), 2, "{found:?}");
-    assert!(found[&order].iter().all(|candidate| candidate.distance_m.is_none()));
+    assert_eq!(found[&order].couriers.len(), 2, "{found:?}");
+    assert!(found[&order].couriers.iter().all(|candidate| candidate.distance_m.is_none()));
     // One is near, one beyond reach.
     assert_eq!(is_at(walk, 0, 0.01, 1).await, []);
     is_at(walk, 1, 0.1, 1).await;
     let found = database.find_candidates(&[order, OrderId::new()]).await.unwrap();
-    let near = &found[&order];
+    let near = &found[&order].couriers;
     assert_eq!((near.len(), near[0].driver), (1, walk.drivers[0].id), "{found:?}");
     let metres = near[0].distance_m.unwrap();
     assert!((1_110..=1_115).contains(&metres), "{metres}");
@@ -79,9 +85,15 @@ pub(crate) async fn offers(walk: &Walk) {
     let drivers: Vec<_> = both.iter().map(|candidate| candidate.driver).collect();
     assert_eq!(drivers, [walk.drivers[1].id, walk.drivers[0].id]);
 
-    let looked_up = LookedUp { candidates: Some(both), ..LookedUp::default() };
-    let outcome = elapse(walk, order, looked_up).await;
+    let candidates = Candidates { version: found[&order].version, couriers: both };
+    let looked_up = LookedUp { candidates: Some(candidates), ..LookedUp::default() };
+    let outcome = elapse(walk, order, looked_up.clone()).await;
     assert!(matches!(&outcome, Outcome::Changed(sheet) if sheet.order.search.round == 1));
+    // The round is over; who was looked up before it may be whom it asked.
+    until(walk, order, "now()").await;
+    let stale = elapse(walk, order, looked_up).await;
+    assert!(matches!(&stale, Outcome::Repeated(sheet) if sheet.order.search.round == 1));
+    until(walk, order, "now() + interval '1 h'").await;
     let asked = database.list_driver_offers(tenant, walk.drivers[1].id, 9).await.unwrap();
     assert_eq!((asked.len(), asked[0].order.id, asked[0].store.id), (1, order, walk.store.id));
     let offer = asked[0].offer.clone();

@@ -72,9 +72,9 @@ const endText = (code, reason) =>
 const delayFor = (attempt) =>
   Math.min(DELAY_MAX, DELAY_MIN + Math.random() * Math.min(DELAY_MAX, DELAY_MIN * 2 ** attempt));
 
-/** Where sockets are served, beside the page. */
+/** Where sockets are served, beside the folder of this file; pages may lie deeper. */
 const socketUrl = () => {
-  const url = new URL("connection/websocket", document.baseURI);
+  const url = new URL("../connection/websocket", import.meta.url);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
   url.search = "";

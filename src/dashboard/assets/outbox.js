@@ -13,7 +13,7 @@ const KEPT_MS = 23 * 3_600_000;
 const AGAIN = 2_000;
 
 /** A key that no other tap has. `randomUUID` is there on secure origins alone. */
-const newKey = () =>
+export const newKey = () =>
   crypto.randomUUID?.()
   ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 

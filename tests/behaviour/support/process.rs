@@ -53,6 +53,10 @@ impl Process {
             .env("ORDERCAST_DATABASE_URL", database_url)
             .env("ORDERCAST_AUTH__SECRET", SECRET)
             .env("ORDERCAST_LOG__FORMAT", "json")
+            // Tests are quicker than platforms may be.
+            .env("ORDERCAST_LIMITS__TENANT_WRITES_PER_S", "0")
+            .env("ORDERCAST_LIMITS__TENANT_READS_PER_S", "0")
+            .env("ORDERCAST_LIMITS__LINK_READS_PER_S", "0")
             .env_remove("RUST_LOG")
             .stderr(Stdio::piped());
         command

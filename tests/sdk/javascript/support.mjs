@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const BUILT = fileURLToPath(new URL('../../../target/debug/ordercast', import.meta.url));
-const BIN = process.env.ORDERCAST_BIN ? path.resolve(process.env.ORDERCAST_BIN) : BUILT;
+export const BIN = process.env.ORDERCAST_BIN ? path.resolve(process.env.ORDERCAST_BIN) : BUILT;
 const PATIENCE_MS = 20_000;
 
 /** Waits until `condition` gives something true, and returns that; fails after `PATIENCE_MS`. */

@@ -1,4 +1,4 @@
-//! How many sockets stand on each tracking link.
+//! How many sockets stand on each tracking link, and on each token of a store.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,46 +7,46 @@ use crate::hub::Bearer;
 
 type Taken = Arc<Mutex<HashMap<Bearer, usize>>>;
 
-/// The places that the links of a process have, for all threads: an address that is passed around
-/// must not fill the process with sockets.
+/// The places that each credential of one kind has in a process, for all threads: an address that is
+/// passed around must not fill the process with sockets.
 #[derive(Debug)]
-pub struct LinkPlaces {
+pub struct Places {
     most: usize,
     taken: Taken,
 }
 
 /// One of them; free again once it is dropped.
 #[derive(Debug)]
-pub struct LinkPlace {
-    link: Bearer,
+pub struct Place {
+    bearer: Bearer,
     taken: Taken,
 }
 
-impl LinkPlaces {
-    /// `most` for each link.
+impl Places {
+    /// `most` for each credential.
     pub fn new(most: usize) -> Self {
         Self { most, taken: Taken::default() }
     }
 
-    /// A place of this link, if one is free.
-    pub fn take(&self, link: Bearer) -> Option<LinkPlace> {
+    /// A place of this credential, if one is free.
+    pub fn take(&self, bearer: Bearer) -> Option<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(link).or_default();
+        let count = taken.entry(bearer).or_default();
         if *count >= self.most {
             return None;
         }
         *count += 1;
-        Some(LinkPlace { link, taken: Arc::clone(&self.taken) })
+        Some(Place { bearer, taken: Arc::clone(&self.taken) })
     }
 }
 
-impl Drop for LinkPlace {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.link) {
+        if let Some(count) = taken.get_mut(&self.bearer) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                taken.remove(&self.link);
+                taken.remove(&self.bearer);
             }
         }
     }
@@ -57,8 +57,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_link_has_so_many_places_and_none_is_kept_of_one_that_has_none() {
-        let places = LinkPlaces::new(2);
+    fn each_credential_has_so_many_places_and_none_is_kept_of_one_that_has_none() {
+        let places = Places::new(2);
         let (one, other) = ([1, 1], [1, 2]);
         let first = places.take(one).unwrap();
         let _second = places.take(one).unwrap();
