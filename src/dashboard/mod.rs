@@ -141,7 +141,7 @@ fn respond(asset: &Asset, tag: &EntityTag, request: &HttpRequest) -> HttpRespons
         .insert_header(ETag(tag.clone()))
         // Kept by browsers, but never used without asking: a new release is seen at once.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, tiles::policy(request)))
+        .insert_header((header::CONTENT_SECURITY_POLICY, tiles::policy(POLICY, request)))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("x-robots-tag", "noindex"));

@@ -7,7 +7,6 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
-use super::POLICY;
 use crate::api::Api;
 
 /// Adds what the maps ask for.
@@ -25,11 +24,12 @@ async fn tiles(api: web::Data<Api>) -> HttpResponse {
         .json(json!({"url": url, "credit": pages.tile_credit}))
 }
 
-/// What a page may do, with the tiles' host if there is one.
-pub(super) fn policy(request: &HttpRequest) -> String {
+/// What a page may do by `policy`, with the tiles' host if there is one. The request tells of the
+/// settings.
+pub(super) fn policy(policy: &str, request: &HttpRequest) -> String {
     let api = request.app_data::<web::Data<Api>>();
     match api.and_then(|api| api.config.pages.tile_origin()) {
-        Some(origin) => POLICY.replace("img-src", &format!("img-src {origin}")),
-        None => POLICY.to_owned(),
+        Some(origin) => policy.replace("img-src", &format!("img-src {origin}")),
+        None => policy.to_owned(),
     }
 }
