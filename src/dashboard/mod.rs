@@ -6,9 +6,10 @@
 //! step and no template, so a page says nothing about anyone. What is to be seen comes over the
 //! socket, to a token that the page reads from the part of its address that no server is told.
 //!
-//! Absent on purpose: nothing from outside hosts, no cookie, no data, no script or style but
+//! Absent on purpose: nothing from outside hosts but the tiles of maps if they are set, no cookie, no data, no script or style but
 //! from files; the policy that each answer carries has browsers refuse them.
 
+mod tiles;
 mod track;
 
 use std::fmt::Write as _;
@@ -57,6 +58,7 @@ const ASSETS: &[Asset] = assets! {
     "/dispatch" HTML "dispatch.html"
     "/docs" HTML "docs.html"
     "/store" HTML "store.html"
+    "/assets/acting.js" SCRIPT "acting.js"
     "/assets/alarms.js" SCRIPT "alarms.js"
     "/assets/awake.js" SCRIPT "awake.js"
     "/assets/board.js" SCRIPT "board.js"
@@ -76,6 +78,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/fleet.js" SCRIPT "fleet.js"
     "/assets/fold.js" SCRIPT "fold.js"
     "/assets/geo.js" SCRIPT "geo.js"
+    "/assets/hands.js" SCRIPT "hands.js"
     "/assets/icon.svg" DRAWING "icon.svg"
     "/assets/icons.svg" DRAWING "icons.svg"
     "/assets/journey.js" SCRIPT "journey.js"
@@ -99,6 +102,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/store_words.js" SCRIPT "store_words.js"
     "/assets/style.css" STYLE "style.css"
     "/assets/tickets.js" SCRIPT "tickets.js"
+    "/assets/tiles.js" SCRIPT "tiles.js"
     "/assets/timeline.js" SCRIPT "timeline.js"
     "/assets/track.css" STYLE "track.css"
     "/assets/track.js" SCRIPT "track.js"
@@ -108,6 +112,7 @@ const ASSETS: &[Asset] = assets! {
 
 /// Adds the pages.
 pub fn configure(services: &mut ServiceConfig) {
+    tiles::configure(services);
     track::configure(services);
     // The board's first address, kept for those who know it; browsers take the fragment along.
     services.service(web::redirect("/board", "dispatch").permanent());
@@ -136,7 +141,7 @@ fn respond(asset: &Asset, tag: &EntityTag, request: &HttpRequest) -> HttpRespons
         .insert_header(ETag(tag.clone()))
         // Kept by browsers, but never used without asking: a new release is seen at once.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, tiles::policy(POLICY, request)))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("x-robots-tag", "noindex"));

@@ -2,6 +2,8 @@
 // the past of an order; whether everybody can use it; and thousands of orders and couriers.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { Server, until } from '../sdk/javascript/support.mjs';
@@ -355,5 +357,43 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     await page.size(320, 640);
     await assertAccessible(page, 'the board, 320 wide');
     assert.ok(await page.run('document.documentElement.scrollWidth <= 320'), 'nothing is cut off');
+  });
+
+  test('tiles lie under the map only where they are set', async () => {
+    const asked = [];
+    // One grey pixel.
+    const pixel = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==', 'base64');
+    const tiles = http.createServer((request, response) => {
+      asked.push(request.url);
+      response.writeHead(200, { 'content-type': 'image/png' });
+      response.end(pixel);
+    });
+    tiles.listen(0, '127.0.0.1');
+    await once(tiles, 'listening');
+    const host = `http://127.0.0.1:${tiles.address().port}`;
+    const set = await Server.start({
+      ORDERCAST_PAGES__TILE_URL: `${host}/{z}/{x}/{y}.png`,
+      ORDERCAST_PAGES__TILE_CREDIT: 'Maps by somebody',
+    });
+    try {
+      const policy = async (of) => (await fetch(`http://127.0.0.1:${of.port}/dispatch`)).headers.get('content-security-policy');
+      assert.match(await policy(set), new RegExp(`img-src ${host} 'self'`));
+      assert.doesNotMatch(await policy(server), /http/);
+      await open();
+      await page.until('the map has its stores', "/2 stores/.test(document.getElementById('map-words').textContent)");
+      assert.equal(await page.run("fetch('assets/tiles.json').then((answer) => answer.json()).then(({ url }) => url)"), null);
+      await page.close();
+      tenant = await Tenant.make(set);
+      await open({ at: `http://127.0.0.1:${set.port}` });
+      // Of Berlin, where the stores are.
+      await until('tiles of where the stores are were asked for', () => asked.some((path) => {
+        const [zoom, column] = path.match(/\d+/g).map(Number);
+        return zoom > 8 && Math.abs((column / 2 ** zoom) * 360 - 180 - 13.36) < 1;
+      }));
+      assert.equal(await text('.plot-credit'), 'Maps by somebody');
+    } finally {
+      await set.remove();
+      tiles.close();
+    }
   });
 });

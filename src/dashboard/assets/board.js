@@ -1,9 +1,10 @@
 // The board itself: holds together what it knows (fleet.js), shows (tickets, crew, dossier, map)
 // and does (dispatching.js says what may be done, the client does it).
 
+import { Acting } from "./acting.js";
 import { Alarms } from "./alarms.js";
-import { candidates, loadWords, mateMaker, paintMate, whereWords } from "./crew.js";
-import { actionsFor, assignRefusal, columnMove, refusalWords } from "./dispatching.js";
+import { candidates, mateMaker, paintMate } from "./crew.js";
+import { assignRefusal, columnMove } from "./dispatching.js";
 import { Dossier } from "./dossier.js";
 import { dragging } from "./dragging.js";
 import { Filters } from "./filters.js";
@@ -12,27 +13,16 @@ import { isFinished } from "./fold.js";
 import { CityMap } from "./citymap.js";
 import { Reel } from "./reel.js";
 import { byId, clock, setText } from "./page.js";
-import { Picker, askReason } from "./picker.js";
-import { paintTicket, ticketMaker, vehicleWords } from "./tickets.js";
-import { plain } from "./timeline.js";
+import { paintTicket, ticketMaker } from "./tickets.js";
 
 const CHANNEL = "dispatch";
 /** Between two pictures of lists that change, in milliseconds. */
 const GAP = 150;
 /** Between two looks at what time alone changes. */
 const TICK = 5_000;
-/** How long what was done is said. */
-const TOAST = 5_000;
 /** Rows of a page of couriers and stores, and pages read at most. */
 const PAGE = 100;
 const PAGES_MAX = 200;
-/** How long a request is tried again while the connection is away, in milliseconds. */
-const TRY_FOR = 15_000;
-const TRY_GAP = 500;
-
-/** A key that no other request has. `randomUUID` is there on secure origins alone. */
-const newKey = () => crypto.randomUUID?.()
-  ?? [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export class Board {
   #client = null;
@@ -43,15 +33,14 @@ export class Board {
   #dossier;
   #map;
   #alarms;
+  #acting;
   #filters;
-  #picker = new Picker(byId("picker"));
   #selected = null;
   /** The order that is dragged, for which couriers are listed. */
   #dragged = null;
   #stale = new Set(["lanes", "crew", "alarms"]);
   #timer = 0;
   #drawn = 0;
-  #toast = 0;
   #names = {
     courier: (id) => this.#fleet.courierName(id),
     store: (id) => this.#fleet.storeName(id),
@@ -90,9 +79,9 @@ export class Board {
       }),
     });
     this.#dossier = new Dossier(byId("dossier"), {
-      assign: (id) => this.#askCourier(id),
-      act: (id, action) => this.#act(id, action),
-      note: (id, note) => this.#do(id, "order.note", { note }, "Note added"),
+      assign: (id) => this.#acting.askCourier(id),
+      act: (id, action) => this.#acting.act(id, action),
+      note: (id, note) => this.#acting.do(id, "order.note", { note }, "Note added"),
       close: () => this.select(null),
       read: (path) => this.#read(path),
     });
@@ -113,6 +102,15 @@ export class Board {
       names: this.#names,
       onOpen: (alarm) => (alarm.order ? this.select(alarm.order.id, true) : this.#filters.showStore(alarm.store)),
       say: (words) => this.#say(words),
+    });
+    this.#acting = new Acting(this.#fleet, {
+      client: () => this.#client,
+      onPending: () => this.#mark("lanes"),
+      onDone: (id) => {
+        this.#mark("crew", "alarms");
+        const order = this.#fleet.entries.get(id)?.order;
+        if (order && id === this.#selected) this.#map.order(order);
+      },
     });
     this.#listen(box);
     setInterval(() => this.#tick(), TICK);
@@ -399,7 +397,7 @@ export class Board {
       if (!id || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key.toLowerCase() !== "a") return;
       event.preventDefault();
-      this.#askCourier(id);
+      this.#acting.askCourier(id);
     });
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) {
@@ -437,9 +435,9 @@ export class Board {
       targetAt: (element, x, y) => this.#targetAt(element, x, y),
       judge: (id, key) => this.#judge(id, key),
       drop: (id, key, refusal) => {
-        if (key?.courier) this.#assign(id, key.courier);
-        else if (key?.column) this.#act(id, columnMove(...this.#standing(id), key.column)?.action);
-        else if (refusal) this.#tell(`Refused: ${refusal}`, "bad");
+        if (key?.courier) this.#acting.assign(id, key.courier);
+        else if (key?.column) this.#acting.act(id, columnMove(...this.#standing(id), key.column)?.action);
+        else if (refusal) this.#acting.tell(`Refused: ${refusal}`, "bad");
       },
       onStart: (id) => {
         this.#dragged = id;
@@ -484,95 +482,6 @@ export class Board {
     const name = mate.display_name ?? mate.name;
     if (refusal) return { refusal: `${name}: ${refusal.toLowerCase()}` };
     return { words: order.driver ? `Hand over to ${name}` : `Assign to ${name}` };
-  }
-
-  async #askCourier(id) {
-    const entry = this.#fleet.entries.get(id);
-    if (!entry) return;
-    const { order } = entry;
-    const from = document.activeElement;
-    const find = (text) => candidates(this.#fleet, order, { text, all: text.trim() !== "" }).map((mate) => ({
-      id: mate.courier.id,
-      name: mate.courier.name,
-      sub: [loadWords(mate), vehicleWords(mate.courier.vehicle)].filter(Boolean).join(" · "),
-      far: whereWords(this.#fleet, mate, clock.now()),
-      refusal: mate.refusal,
-    }));
-    const verb = order.driver ? "Hand over" : "Assign";
-    const courier = await this.#picker.ask(`${verb} ${order.short_code} to`, find);
-    if (from?.isConnected) from.focus();
-    if (courier) await this.#assign(id, courier);
-  }
-
-  #assign(id, driver) {
-    const name = this.#fleet.courierName(driver);
-    const had = this.#fleet.entries.get(id)?.order.driver;
-    const words = had ? `Handed over to ${name}` : `Assigned to ${name}`;
-    return this.#do(id, "order.assign", { driver }, words, `Assigning to ${name}…`);
-  }
-
-  async #act(id, action) {
-    const entry = this.#fleet.entries.get(id);
-    if (!entry || !action) return;
-    const asked = actionsFor(entry.order).find((other) => other.action === action);
-    const words = asked?.words ?? action;
-    let more = {};
-    if (asked?.reasons) {
-      more = await askReason(byId("reasons"), words, asked.reasons, (code) => {
-        const said = plain(code);
-        return said[0].toUpperCase() + said.slice(1);
-      });
-      if (!more) return;
-    }
-    await this.#do(id, `order.${action}`, more, `${words}: done`, `${words}…`);
-  }
-
-  /** Asks for something about an order, and says how it went. */
-  async #do(id, method, data, done, pending = "") {
-    const entry = this.#fleet.entries.get(id);
-    if (!entry) return;
-    const client = this.#client;
-    const code = entry.order.short_code;
-    const pend = (words) => {
-      entry.pending = words;
-      this.#mark("lanes");
-    };
-    pend(pending);
-    const request = { order: id, ...data, idempotency_key: newKey() };
-    const end = Date.now() + TRY_FOR;
-    try {
-      for (;;) {
-        try {
-          const answer = await client.call(method, request);
-          if (answer?.id === id && answer.version) this.#fleet.set(answer);
-          break;
-        } catch (why) {
-          // The same key: what was done already is not done again.
-          if (!why.temporary || Date.now() > end || client !== this.#client) throw why;
-          await new Promise((resolve) => { setTimeout(resolve, TRY_GAP); });
-        }
-      }
-      this.#tell(`${code}: ${done}`, "good");
-    } catch (why) {
-      this.#tell(`${code}: ${refusalWords(why)}`, "bad");
-    } finally {
-      pend("");
-    }
-    this.#mark("crew", "alarms");
-    const order = this.#fleet.entries.get(id)?.order;
-    if (order && id === this.#selected) this.#map.order(order);
-  }
-
-  #tell(words, tone) {
-    const toast = byId("toast");
-    toast.hidden = false;
-    toast.dataset.tone = tone;
-    setText(toast, words);
-    clearTimeout(this.#toast);
-    this.#toast = setTimeout(() => {
-      toast.hidden = true;
-      toast.textContent = "";
-    }, TOAST);
   }
 
   #say(words) {

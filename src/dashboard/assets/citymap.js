@@ -66,7 +66,7 @@ export class CityMap {
     this.#plot.put({
       id, kind: "courier", lat: place.lat, lng: place.lng, at: place.at, heading: place.heading,
       label: name, initials: initials(name), fixed: mine,
-      state: this.#alarmed.has(id) ? "alarm" : load === 0 ? "free" : "busy",
+      state: this.#alarmed.has(id) ? "alarm" : load > 0 ? "busy" : courier?.duty === "on" ? "free" : "stale",
     });
   }
 

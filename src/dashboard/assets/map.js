@@ -12,7 +12,9 @@
 // Absent on purpose: it knows no order and no socket.
 
 import { metresPerUnit, project, roundDown, scale, unproject } from "./geo.js";
+import { giveHands } from "./hands.js";
 import { Markers } from "./markers.js";
+import { tilesFor } from "./tiles.js";
 
 /** A glide takes as long as lay between the last two points of a courier, within these, in ms. */
 const GLIDE_MIN = 800;
@@ -50,8 +52,8 @@ const eased = (part) => 1 - (1 - part) ** 3;
  *
  * Options: `label` (what a screen reader calls the map), `interactive` (it can be moved, and
  * `onPick(id)` hears what was chosen), `follow` (the view keeps all points in sight), `crowd`
- * (couriers in view above which they are drawn together), `now` (the clock of `at`), `tiles`,
- * `onMove` (the view has changed).
+ * (couriers in view above which they are drawn together), `now` (the clock of `at`), `onMove` (the
+ * view has changed).
  */
 export class Plot {
   #host;
@@ -68,7 +70,8 @@ export class Plot {
   #move = null;
   #following = true;
   #framed = null;
-  #size = { width: 0, height: 0, dpr: 1 };
+  #size = { width: 0, height: 0, dpr: 1, rtl: false };
+  #tiles = null;
   #frame = 0;
   #clusters = [];
   #placed = [];
@@ -88,8 +91,22 @@ export class Plot {
     host.setAttribute("role", options.interactive ? "group" : "img");
     host.setAttribute("aria-label", this.#options.label);
     host.prepend(this.#canvas);
-    if (options.interactive) this.#beMoved();
-    options.tiles?.begin(host, () => this.#redraw());
+    if (options.interactive) {
+      giveHands(host, this.#canvas, {
+        signal: this.#ending.signal,
+        pan: (dx, dy) => this.#pan(dx, dy),
+        zoom: (...how) => this.#zoom(...how),
+        all: () => this.show(),
+        hit: (event, place) => this.at(event.clientX, event.clientY) ?? this.#clusterAt(place),
+        pick: (event, { x, y }) => {
+          const hit = this.at(event.clientX, event.clientY);
+          const cluster = hit ? null : this.#clusterAt({ x, y });
+          if (cluster) this.#zoom(2.5, cluster.left, cluster.top, true);
+          else this.#options.onPick?.(hit);
+        },
+      });
+    }
+    this.#fetchTiles();
     const { signal } = this.#ending;
     const fresh = () => {
       this.#markers.forget();
@@ -187,10 +204,17 @@ export class Plot {
     this.#ending.abort();
   }
 
+  async #fetchTiles() {
+    this.#tiles = await tilesFor(this.#host, () => this.#redraw());
+    if (this.#tiles) this.#redraw();
+  }
+
   #resize() {
     const { clientWidth: width, clientHeight: height } = this.#host;
     const dpr = Math.min(3, devicePixelRatio || 1);
-    this.#size = { width, height, dpr };
+    // Asked for here, as it has the browser work out all styles at once.
+    const rtl = getComputedStyle(this.#host).direction === "rtl";
+    this.#size = { width, height, dpr, rtl };
     this.#canvas.width = Math.round(width * dpr);
     this.#canvas.height = Math.round(height * dpr);
     if (this.#following) this.#fit(false);
@@ -254,7 +278,9 @@ export class Plot {
     const pen = this.#pen;
     pen.setTransform(dpr, 0, 0, dpr, 0, 0);
     pen.clearRect(0, 0, width, height);
-    if (!this.#options.tiles?.draw(pen, this.#view, this.#size)) this.#drawGrid();
+    // With nothing to show there is no place yet of which tiles are wanted.
+    if (this.#tiles && this.#points.size > 0) this.#tiles.draw(pen, this.#view, this.#size);
+    else this.#drawGrid();
     this.#drawLines();
     this.#drawPoints();
     this.#drawScale();
@@ -404,8 +430,7 @@ export class Plot {
     const perMetre = this.#view.scale / metresPerUnit(this.#view.y);
     const meters = roundDown(Math.min(120, width / 3) / perMetre);
     const long = meters * perMetre;
-    const rtl = getComputedStyle(this.#host).direction === "rtl";
-    const left = rtl ? width - 12 - long : 12;
+    const left = this.#size.rtl ? width - 12 - long : 12;
     const bottom = height - 12;
     const line = () => {
       pen.beginPath();
@@ -457,105 +482,7 @@ export class Plot {
     this.#redraw();
   }
 
-  #beMoved() {
-    const { signal } = this.#ending;
-    const host = this.#host;
-    const canvas = this.#canvas;
-    host.dataset.interactive = "yes";
-    host.tabIndex = 0;
-    this.#addHands();
-    const hands = new Map();
-    let travelled = 0;
-    const spread = () => {
-      const [a, b] = [...hands.values()];
-      return Math.hypot(a.x - b.x, a.y - b.y);
-    };
-    const listen = (name, run, more) => canvas.addEventListener(name, run, { signal, ...more });
-    const place = ({ clientX, clientY }) => {
-      const box = canvas.getBoundingClientRect();
-      return { x: clientX - box.left, y: clientY - box.top };
-    };
-    listen("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      canvas.setPointerCapture(event.pointerId);
-      hands.set(event.pointerId, place(event));
-      travelled = hands.size > 1 ? Infinity : 0;
-    });
-    listen("pointermove", (event) => {
-      const before = hands.get(event.pointerId);
-      if (!before) {
-        const hit = this.at(event.clientX, event.clientY) ?? this.#clusterAt(place(event));
-        canvas.dataset.hand = hit ? "pick" : "";
-        return;
-      }
-      const now = place(event);
-      const wide = hands.size === 2 ? spread() : 0;
-      hands.set(event.pointerId, now);
-      travelled += Math.hypot(now.x - before.x, now.y - before.y);
-      if (travelled < 5) return;
-      canvas.dataset.hand = "drag";
-      const share = hands.size;
-      this.#pan((now.x - before.x) / share, (now.y - before.y) / share);
-      if (wide > 0) {
-        const [a, b] = [...hands.values()];
-        this.#zoom(spread() / wide, (a.x + b.x) / 2, (a.y + b.y) / 2);
-      }
-    });
-    const release = (event) => {
-      if (!hands.delete(event.pointerId)) return;
-      canvas.dataset.hand = "";
-      if (event.type !== "pointerup" || travelled >= 5) return;
-      const hit = this.at(event.clientX, event.clientY);
-      const cluster = this.#clusterAt(place(event));
-      if (hit) this.#options.onPick?.(hit);
-      else if (cluster) this.#zoom(2.5, cluster.left, cluster.top, true);
-      else this.#options.onPick?.(null);
-    };
-    listen("pointerup", release);
-    listen("pointercancel", release);
-    listen("wheel", (event) => {
-      event.preventDefault();
-      const { x, y } = place(event);
-      this.#zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.002)), x, y);
-    }, { passive: false });
-    host.addEventListener("keydown", (event) => {
-      if (event.target !== host || event.ctrlKey || event.metaKey || event.altKey) return;
-      const done = {
-        ArrowLeft: () => this.#pan(60, 0),
-        ArrowRight: () => this.#pan(-60, 0),
-        ArrowUp: () => this.#pan(0, 60),
-        ArrowDown: () => this.#pan(0, -60),
-        "+": () => this.#zoom(1.6, undefined, undefined, true),
-        "=": () => this.#zoom(1.6, undefined, undefined, true),
-        "-": () => this.#zoom(1 / 1.6, undefined, undefined, true),
-        0: () => this.show(),
-      }[event.key];
-      if (!done) return;
-      event.preventDefault();
-      done();
-    }, { signal });
-  }
-
   #clusterAt({ x, y }) {
     return this.#clusters.find(({ left, top }) => Math.hypot(left - x, top - y) < REACH);
-  }
-
-  #addHands() {
-    const hands = document.createElement("div");
-    hands.className = "plot-hands";
-    for (const [sign, name, run] of [
-      ["+", "Zoom in", () => this.#zoom(1.8, undefined, undefined, true)],
-      ["−", "Zoom out", () => this.#zoom(1 / 1.8, undefined, undefined, true)],
-      ["⤢", "Show all", () => this.show()],
-    ]) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = sign;
-      button.title = name;
-      button.setAttribute("aria-label", name);
-      button.addEventListener("click", run, { signal: this.#ending.signal });
-      hands.append(button);
-    }
-    this.#host.append(hands);
   }
 }

@@ -27,6 +27,9 @@ export class Reel {
   #spare = [];
   #current = null;
   #height = 0;
+  /** How far it is scrolled and how high it is, as last heard: asking has the browser lay out. */
+  #top = 0;
+  #high = 0;
   #frame = 0;
 
   constructor(box, { make, paint, idOf, onLeave = () => {} }) {
@@ -34,12 +37,16 @@ export class Reel {
     this.#list = box.querySelector("ol, ul");
     [this.#make, this.#paint, this.#idOf] = [make, paint, idOf];
     box.addEventListener("scroll", () => {
+      this.#top = box.scrollTop;
       this.#frame ||= requestAnimationFrame(() => {
         this.#frame = 0;
         this.#lay(false);
       });
     }, { passive: true });
-    new ResizeObserver(() => this.#lay(false)).observe(box);
+    new ResizeObserver(() => {
+      this.#measure();
+      this.#lay(false);
+    }).observe(box);
     box.addEventListener("focusin", (event) => {
       const id = event.target.closest("li")?.dataset.id;
       if (id) this.#choose(id);
@@ -106,12 +113,10 @@ export class Reel {
   reveal(id) {
     const at = this.#index.get(id);
     if (at === undefined) return;
-    this.#measure();
-    const [top, high] = [at * this.#height, this.#box.clientHeight];
-    if (top < this.#box.scrollTop) this.#box.scrollTop = top;
-    else if (top + this.#height > this.#box.scrollTop + high) {
-      this.#box.scrollTop = top + this.#height - high;
-    }
+    const top = at * this.#height;
+    if (top < this.#top) this.#top = top;
+    else if (top + this.#height > this.#top + this.#high) this.#top = top + this.#height - this.#high;
+    this.#box.scrollTop = this.#top;
     this.#lay(false);
   }
 
@@ -124,19 +129,21 @@ export class Reel {
     this.#current = id;
   }
 
-  /** A row's height is that of its style, and with it of the reader's type. */
+  /** A row's height is that of its style, and with it of the reader's type. Asked for seldom, as it
+   * has the browser work out all styles at once. */
   #measure() {
+    [this.#top, this.#high] = [this.#box.scrollTop, this.#box.clientHeight];
     this.#height = parseFloat(getComputedStyle(this.#list).getPropertyValue("--row"))
       * parseFloat(getComputedStyle(document.documentElement).fontSize);
   }
 
   #lay(paint) {
-    this.#measure();
+    if (!this.#height) this.#measure();
     const row = this.#height;
     if (!row) return;
-    const [top, high] = [this.#box.scrollTop, this.#box.clientHeight];
+    const top = Math.min(this.#top, Math.max(0, this.#items.length * row - this.#high));
     const first = Math.max(0, Math.floor(top / row) - MARGIN);
-    const last = Math.min(this.#items.length, Math.ceil((top + high) / row) + MARGIN);
+    const last = Math.min(this.#items.length, Math.ceil((top + this.#high) / row) + MARGIN);
     const wanted = new Set();
     for (let nth = first; nth < last; nth += 1) wanted.add(nth);
     for (const [id, element] of this.#rows) {

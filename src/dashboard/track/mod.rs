@@ -10,12 +10,12 @@ use std::fmt::{self, Write as _};
 
 use actix_web::http::header;
 use actix_web::web::{self, Path, ServiceConfig};
-use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError as _};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError as _};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use self::journey::{Clock, Head, head, ladder};
-use super::HTML;
+use super::{HTML, tiles};
 use crate::api::{Api, Problem, ProblemCode, Tracked};
 use crate::http::HttpProblem;
 
@@ -50,14 +50,15 @@ pub(super) fn configure(services: &mut ServiceConfig) {
     );
 }
 
-async fn page(api: web::Data<Api>, path: Path<String>) -> HttpResponse {
+async fn page(api: web::Data<Api>, path: Path<String>, request: HttpRequest) -> HttpResponse {
+    let policy = tiles::policy(POLICY, &request);
     match api.track(&path).await {
-        Ok(tracked) => respond(HttpResponse::Ok(), &render(&tracked)),
-        Err(problem) => refuse(problem),
+        Ok(tracked) => respond(HttpResponse::Ok(), &policy, &render(&tracked)),
+        Err(problem) => refuse(problem, &policy),
     }
 }
 
-fn refuse(problem: Problem) -> HttpResponse {
+fn refuse(problem: Problem, policy: &str) -> HttpResponse {
     let (text, help) = if problem.code == ProblemCode::NotFound {
         ("This link leads nowhere.", "Is it complete? Copy it whole from the message it came in.")
     } else if problem.code == ProblemCode::LinkEnded {
@@ -71,13 +72,13 @@ fn refuse(problem: Problem) -> HttpResponse {
          </main>\n"
     );
     let page = Page { title: text, again_s: None, is_live: false, body };
-    respond(HttpResponse::build(HttpProblem(problem).status_code()), &page)
+    respond(HttpResponse::build(HttpProblem(problem).status_code()), policy, &page)
 }
 
-fn respond(mut response: HttpResponseBuilder, page: &Page<'_>) -> HttpResponse {
+fn respond(mut response: HttpResponseBuilder, policy: &str, page: &Page<'_>) -> HttpResponse {
     response
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("x-robots-tag", "noindex"))
