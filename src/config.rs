@@ -117,12 +117,14 @@ sections! {
         failing_max_s: Secs, attempts_max: u32, attempts_ttl_s: Secs, prior_secret_max_s: Secs, }
     /// `[retention]`
     Retention { events_days: u32, lock_ms: Millis, }
+    /// `[pages]`
+    Pages { tile_url: String, tile_credit: String, }
     /// `[log]`
     Log { filter: String, format: String, }
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
         timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, limits: Limits, proofs: Proofs,
-        webhooks: Webhooks, retention: Retention, log: Log, }
+        webhooks: Webhooks, retention: Retention, pages: Pages, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -268,6 +270,13 @@ impl Config {
             );
         }
         self.auth.check(&mut mistakes);
+        if !self.pages.tile_url.is_empty() && self.pages.tile_origin().is_none() {
+            mistakes.push(format!(
+                "pages.tile_url is {:?}; it must begin with https://, or with http:// and a \
+                 loopback host, and have {{z}}, {{x}} and {{y}} behind the host",
+                self.pages.tile_url
+            ));
+        }
         if self.api.bulk_items_max > self.writer.queue_len {
             // It would never fit as a whole, and what is done already would be asked for first.
             mistakes.push("api.bulk_items_max must be at most writer.queue_len".to_owned());
@@ -305,6 +314,21 @@ impl Auth {
         if !self.jwks_tenant.is_empty() && self.jwks_tenant.parse::<TenantId>().is_err() {
             wrong(format!("auth.jwks_tenant is {:?}; it must be a tenant's id", self.jwks_tenant));
         }
+    }
+}
+
+impl Pages {
+    /// Where the tiles of maps come from, as browsers are to be told, or nothing if there are none.
+    #[must_use]
+    pub fn tile_origin(&self) -> Option<String> {
+        let tile = ["{z}", "{x}", "{y}"].iter().try_fold(self.tile_url.clone(), |url, part| {
+            url.contains(part).then(|| url.replace(part, "0"))
+        })?;
+        let uri = tile.parse::<Uri>().ok().filter(|_| is_safe_url(&tile))?;
+        let origin = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
+        // A host is no place for them, and this goes into a header.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/.-[]".contains(&byte);
+        (self.tile_url.starts_with(&origin) && origin.bytes().all(is_plain)).then_some(origin)
     }
 }
 
@@ -427,6 +451,31 @@ mod tests {
         ] {
             assert!(text.contains(mistake), "{mistake} in {text}");
         }
+    }
+
+    #[test]
+    fn tiles_come_from_one_safe_host_or_from_nowhere() {
+        let origin = |url: &str| {
+            Pages { tile_url: url.to_owned(), tile_credit: String::new() }.tile_origin()
+        };
+        let host = Some("https://tiles.example.com".to_owned());
+        assert_eq!(origin("https://tiles.example.com/{z}/{x}/{y}.png?key=1"), host);
+        let near = Some("http://127.0.0.1:8000".to_owned());
+        assert_eq!(origin("http://127.0.0.1:8000/{z}/{y}/{x}"), near);
+        for url in [
+            "",
+            "https://tiles.example.com/{z}/{x}.png",
+            "http://tiles.example.com/{z}/{x}/{y}.png",
+            "https://{z}.example.com/{x}/{y}.png",
+            "https://me@example.com/{z}/{x}/{y}.png",
+            "https://example.com; script-src */{z}/{x}/{y}.png",
+        ] {
+            assert_eq!(origin(url), None, "{url}");
+        }
+        let file = "[pages]\ntile_url = \"https://tiles.example.com\"";
+        let config: Config =
+            Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(file)).extract().unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("pages.tile_url is"));
     }
 
     #[test]

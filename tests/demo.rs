@@ -98,7 +98,9 @@ fn an_evening_ends_by_itself_with_every_event_accounted_for() {
     let sockets = ended.out.lines().find(|line| line.starts_with("sockets ")).unwrap();
     let word = |nth: usize| sockets.split_whitespace().nth(nth).unwrap().parse::<u64>().unwrap();
     assert!(word(1) > 0 && word(6) > 0, "{sockets}");
-    assert!(ended.out.contains("/board#token=") && ended.out.contains("/order#token="));
+    for door in ["/dispatch#token=", "/store#token=", "/courier#token=", "/t/tl_"] {
+        assert!(ended.out.contains(door), "{door}");
+    }
 }
 
 #[test]

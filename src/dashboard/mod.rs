@@ -6,9 +6,10 @@
 //! step and no template, so a page says nothing about anyone. What is to be seen comes over the
 //! socket, to a token that the page reads from the part of its address that no server is told.
 //!
-//! Absent on purpose: nothing from outside hosts, no cookie, no data, no script or style but
+//! Absent on purpose: nothing from outside hosts but the tiles of maps if they are set, no cookie, no data, no script or style but
 //! from files; the policy that each answer carries has browsers refuse them.
 
+mod tiles;
 mod track;
 
 use std::fmt::Write as _;
@@ -53,23 +54,68 @@ macro_rules! assets {
 
 const ASSETS: &[Asset] = assets! {
     "/" HTML "index.html"
-    "/board" HTML "board.html"
-    "/order" HTML "order.html"
+    "/courier" HTML "courier.html"
+    "/dispatch" HTML "dispatch.html"
     "/docs" HTML "docs.html"
+    "/store" HTML "store.html"
+    "/assets/acting.js" SCRIPT "acting.js"
+    "/assets/alarms.js" SCRIPT "alarms.js"
+    "/assets/awake.js" SCRIPT "awake.js"
     "/assets/board.js" SCRIPT "board.js"
+    "/assets/citymap.js" SCRIPT "citymap.js"
     "/assets/client.js" SCRIPT "client.js"
+    "/assets/courier.css" STYLE "courier.css"
+    "/assets/courier.js" SCRIPT "courier.js"
+    "/assets/crew.js" SCRIPT "crew.js"
+    "/assets/dispatch.css" STYLE "dispatch.css"
+    "/assets/dispatch.js" SCRIPT "dispatch.js"
+    "/assets/dispatching.js" SCRIPT "dispatching.js"
     "/assets/docs.css" STYLE "docs.css"
     "/assets/docs.js" SCRIPT "docs.js"
+    "/assets/dossier.js" SCRIPT "dossier.js"
+    "/assets/dragging.js" SCRIPT "dragging.js"
+    "/assets/filters.js" SCRIPT "filters.js"
+    "/assets/fleet.js" SCRIPT "fleet.js"
     "/assets/fold.js" SCRIPT "fold.js"
+    "/assets/geo.js" SCRIPT "geo.js"
+    "/assets/hands.js" SCRIPT "hands.js"
     "/assets/icon.svg" DRAWING "icon.svg"
-    "/assets/order.js" SCRIPT "order.js"
+    "/assets/icons.svg" DRAWING "icons.svg"
+    "/assets/journey.js" SCRIPT "journey.js"
+    "/assets/map.css" STYLE "map.css"
+    "/assets/map.js" SCRIPT "map.js"
+    "/assets/markers.js" SCRIPT "markers.js"
+    "/assets/offers.js" SCRIPT "offers.js"
+    "/assets/outbox.js" SCRIPT "outbox.js"
     "/assets/page.js" SCRIPT "page.js"
+    "/assets/picker.js" SCRIPT "picker.js"
+    "/assets/prove.js" SCRIPT "prove.js"
+    "/assets/reel.js" SCRIPT "reel.js"
+    "/assets/scan.js" SCRIPT "scan.js"
+    "/assets/sound.js" SCRIPT "sound.js"
+    "/assets/stops.js" SCRIPT "stops.js"
+    "/assets/store.css" STYLE "store.css"
+    "/assets/store.js" SCRIPT "store.js"
+    "/assets/store_alerts.js" SCRIPT "store_alerts.js"
+    "/assets/store_call.js" SCRIPT "store_call.js"
+    "/assets/store_order.js" SCRIPT "store_order.js"
+    "/assets/store_words.js" SCRIPT "store_words.js"
     "/assets/style.css" STYLE "style.css"
+    "/assets/tickets.js" SCRIPT "tickets.js"
+    "/assets/tiles.js" SCRIPT "tiles.js"
+    "/assets/timeline.js" SCRIPT "timeline.js"
+    "/assets/track.css" STYLE "track.css"
+    "/assets/track.js" SCRIPT "track.js"
+    "/assets/tracker.js" SCRIPT "tracker.js"
+    "/assets/whereabouts.js" SCRIPT "whereabouts.js"
 };
 
 /// Adds the pages.
 pub fn configure(services: &mut ServiceConfig) {
+    tiles::configure(services);
     track::configure(services);
+    // The board's first address, kept for those who know it; browsers take the fragment along.
+    services.service(web::redirect("/board", "dispatch").permanent());
     for asset in ASSETS {
         let tag = tag((asset.text)());
         let answer = move |request: HttpRequest| {
@@ -95,7 +141,7 @@ fn respond(asset: &Asset, tag: &EntityTag, request: &HttpRequest) -> HttpRespons
         .insert_header(ETag(tag.clone()))
         // Kept by browsers, but never used without asking: a new release is seen at once.
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, tiles::policy(POLICY, request)))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header(("x-robots-tag", "noindex"));
@@ -177,11 +223,19 @@ mod tests {
     #[actix_web::test]
     async fn pages_are_for_looking_at_only() {
         let app = app().await;
-        let head = TestRequest::default().method(Method::HEAD).uri("/board").to_request();
+        let head = TestRequest::default().method(Method::HEAD).uri("/dispatch").to_request();
         assert_eq!(call_service(&app, head).await.status(), StatusCode::OK);
-        let post = TestRequest::post().uri("/board").to_request();
+        let post = TestRequest::post().uri("/dispatch").to_request();
         let refused = call_service(&app, post).await.status();
         assert_eq!(refused, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[actix_web::test]
+    async fn the_boards_first_address_leads_to_it() {
+        let old = TestRequest::get().uri("/board").to_request();
+        let moved = call_service(&app().await, old).await;
+        assert_eq!(moved.status(), StatusCode::PERMANENT_REDIRECT);
+        assert_eq!(header(&moved, "location"), "dispatch");
     }
 
     #[test]

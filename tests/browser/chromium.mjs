@@ -4,10 +4,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+
+import { until } from '../sdk/javascript/support.mjs';
 
 const PROGRAM = process.env.CHROMIUM ?? 'chromium';
 const SDK = new URL('../sdk/javascript/node_modules/centrifuge/dist/centrifuge.js', import.meta.url);
@@ -80,9 +83,15 @@ export class Chromium {
     }
   }
 
-  /** A page at this address, which is loaded. */
-  async open(url) {
-    const { targetId } = await this.ask('Target.createTarget', { url: 'about:blank' });
+  /** Another person's browser: it keeps things apart from all others. */
+  async person() {
+    return (await this.ask('Target.createBrowserContext')).browserContextId;
+  }
+
+  /** A page at this address, which is loaded; in the browser of `person`, if one is given. */
+  async open(url, person = undefined) {
+    const blank = { url: 'about:blank', browserContextId: person };
+    const { targetId } = await this.ask('Target.createTarget', blank);
     const attach = { targetId, flatten: true };
     const { sessionId } = await this.ask('Target.attachToTarget', attach);
     const page = new Page(this, targetId, sessionId);
@@ -136,12 +145,83 @@ class Page {
     return this.run(`(${run})(...${JSON.stringify(args)})`);
   }
 
+  /** A method of the DevTools protocol, on this page. */
+  async ask(method, params = {}) {
+    return this.#browser.ask(method, params, this.#session);
+  }
+
+  /** Waits until an expression is true there, and returns what it comes to. */
+  async until(what, expression) {
+    return until(`${what}: ${expression}`, () => this.run(expression));
+  }
+
+  /** As on a screen of this size; `more` as in `Emulation.setDeviceMetricsOverride`. */
+  async size(width, height, more = {}) {
+    const screen = { width, height, deviceScaleFactor: 1, mobile: false, ...more };
+    await this.ask('Emulation.setDeviceMetricsOverride', screen);
+  }
+
+  /** As for people who prefer this, as in `{ 'prefers-color-scheme': 'dark' }`. */
+  async prefer(features) {
+    const list = Object.entries(features).map(([name, value]) => ({ name, value }));
+    await this.ask('Emulation.setEmulatedMedia', { features: list });
+  }
+
+  /** Clicks, as people do, in the middle of what a selector finds first. */
+  async click(selector) {
+    const { x, y } = await until(`${selector} is to be clicked`, () => this.call((selector) => {
+      const found = document.querySelector(selector);
+      if (!found) return null;
+      found.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+      const { left, top, width, height } = found.getBoundingClientRect();
+      const [x, y] = [left + width / 2, top + height / 2];
+      const hit = document.elementFromPoint(x, y);
+      const there = width > 0 && (found.contains(hit) || hit?.contains(found));
+      return there && !found.disabled ? { x, y } : null;
+    }, selector));
+    const at = { x, y, button: 'left', clickCount: 1 };
+    await this.ask('Input.dispatchMouseEvent', { type: 'mousePressed', ...at });
+    await this.ask('Input.dispatchMouseEvent', { type: 'mouseReleased', ...at });
+  }
+
+  /** Presses a key by its name, as in `Enter`, `Tab`, `ArrowRight`. */
+  async press(key, { code = key, text, modifiers = 0 } = {}) {
+    const codes = { Enter: 13, Tab: 9, Escape: 27, ' ': 32, ArrowLeft: 37, ArrowUp: 38, ArrowRight: 39, ArrowDown: 40 };
+    const windowsVirtualKeyCode = codes[key] ?? key.toUpperCase().charCodeAt(0);
+    const typed = text ?? (key === 'Enter' ? '\r' : key.length === 1 ? key : undefined);
+    const event = { key, code, modifiers, windowsVirtualKeyCode };
+    await this.ask('Input.dispatchKeyEvent', { type: 'keyDown', text: typed, ...event });
+    await this.ask('Input.dispatchKeyEvent', { type: 'keyUp', ...event });
+  }
+
+  /** Types into what has the focus. */
+  async type(text) {
+    await this.ask('Input.insertText', { text });
+  }
+
+  /** Loads the page again, and waits until it is there. */
+  async reload() {
+    await this.run('window.isOld = true');
+    await this.ask('Page.reload');
+    await until('it is loaded again', () =>
+      this.run("!window.isOld && document.readyState === 'complete'").catch(() => false));
+  }
+
+  /** Keeps a picture of what is to be seen, as PNG. */
+  async picture(path) {
+    const { data } = await this.ask('Page.captureScreenshot', { format: 'png' });
+    await writeFile(path, Buffer.from(data, 'base64'));
+  }
+
   async close() {
     await this.#browser.ask('Target.closeTarget', { targetId: this.#target });
   }
 }
 
-/** A reverse proxy: an empty page, the SDK, and the server behind the rest. It passes no sockets. */
+/**
+ * A reverse proxy: an empty page, the SDK, and the server behind the rest; sockets too, if it is
+ * started with `{ sockets: true }`.
+ */
 export class Origin {
   /** Every request that was passed on. */
   requests = [];
@@ -150,7 +230,7 @@ export class Origin {
   #whole = true;
   #listener;
 
-  static async start(target) {
+  static async start(target, { sockets = false } = {}) {
     const origin = new Origin();
     const sdk = await readFile(SDK);
     origin.#target = target;
@@ -165,6 +245,7 @@ export class Origin {
         origin.#pass(request, response);
       }
     });
+    if (sockets) origin.#listener.on('upgrade', (...upgrade) => origin.#join(...upgrade));
     origin.#listener.on('connection', (socket) => {
       if (!origin.#whole) return void socket.destroy();
       origin.#sockets.add(socket);
@@ -195,6 +276,22 @@ export class Origin {
     // Whoever is gone on one side is gone on the other.
     response.on('close', () => onward.destroy());
     request.pipe(onward);
+  }
+
+  /** A socket: byte for byte. */
+  #join({ method, url, rawHeaders }, near, first) {
+    const far = net.connect(this.#target.port, '127.0.0.1', () => {
+      const lines = [`${method} ${url} HTTP/1.1`];
+      for (let nth = 0; nth < rawHeaders.length; nth += 2) {
+        lines.push(`${rawHeaders[nth]}: ${rawHeaders[nth + 1]}`);
+      }
+      far.write(`${lines.join('\r\n')}\r\n\r\n`);
+      far.write(first);
+      far.pipe(near).pipe(far);
+    });
+    far.on('error', () => near.destroy());
+    near.on('error', () => far.destroy());
+    near.on('close', () => far.destroy());
   }
 
   /** The requests of one path, whatever they asked for. */

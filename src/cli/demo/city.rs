@@ -6,11 +6,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use awc::Client;
+use awc::http::Method;
 use rand::Rng as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::board::Board;
+use super::guests::{self, Guests};
 use super::ledger::Ledger;
 use super::line::Line;
 use super::meter::Meter;
@@ -63,6 +65,8 @@ pub(super) struct City {
     pub(super) pace: Pace,
     pub(super) meter: RefCell<Meter>,
     pub(super) board: RefCell<Board>,
+    /// The parts that people may take.
+    pub(super) guests: Guests,
     base: String,
     /// An open order that is shown, and where.
     shown: RefCell<Option<(String, String)>>,
@@ -85,6 +89,7 @@ impl City {
             pace,
             meter: RefCell::new(Meter::new()),
             board: RefCell::default(),
+            guests: Guests::default(),
             shown: RefCell::default(),
             lines: RefCell::default(),
             finished: RefCell::default(),
@@ -97,6 +102,13 @@ impl City {
         self.issue(json!({"kind": kind, "subject": subject, "ttl_s": TOKEN_TTL_S})).await
     }
 
+    /// A token that is printed for people, whom players make way for.
+    pub(super) async fn guest_token(&self, kind: &str, subject: &str) -> Result<String, Denied> {
+        self.issue(json!({"kind": kind, "subject": subject, "ttl_s": TOKEN_TTL_S,
+            "info": guests::mark()}))
+            .await
+    }
+
     /// The token of an order's customer.
     pub(super) async fn customer_token(&self, order: &str) -> Result<String, Denied> {
         let subject = format!("customer of {order}");
@@ -106,7 +118,7 @@ impl City {
     }
 
     async fn issue(&self, body: Value) -> Result<String, Denied> {
-        let issued = self.rest.write(awc::http::Method::POST, "/v1/tokens", &self.key, &body).await;
+        let issued = self.rest.write(Method::POST, "/v1/tokens", &self.key, &body).await;
         issued.map(|issued| text(&issued, "token").to_owned())
     }
 
@@ -184,17 +196,37 @@ impl City {
         self.finished.take()
     }
 
-    /// The page of the live board. The token is in the fragment: it reaches no server and no log.
-    pub(super) fn board_url(&self, token: &str) -> String {
-        format!("{}/board#token={token}", self.base)
+    /// Where a page is. The token is in the fragment: it reaches no server and no log.
+    pub(super) fn door(&self, page: &str, token: &str) -> String {
+        format!("{}/{page}#token={token}", self.base)
     }
 
-    /// Shows this order's page, unless another open one is shown already.
-    pub(super) fn show(&self, order: &str, token: &str) {
-        let mut shown = self.shown.borrow_mut();
-        if shown.is_none() {
-            let url = format!("{}/order#token={token}&order={order}", self.base);
-            *shown = Some((order.to_owned(), url));
+    /// How fast things go at a store: people need time.
+    pub(super) fn pace_at(&self, store: &str) -> Pace {
+        if self.guests.store.is(store) { self.pace.calm() } else { self.pace }
+    }
+
+    /// Shows this order's page, by its tracking link, unless another open one is shown already.
+    pub(super) async fn show(&self, order: &str) {
+        if self.shown.borrow().is_some() {
+            return;
+        }
+        // Before it is known: two at once would make two links.
+        *self.shown.borrow_mut() = Some((order.to_owned(), String::new()));
+        let path = format!("/v1/orders/{order}/links");
+        let made = self.rest.write(Method::POST, &path, &self.key, &json!({})).await;
+        match made {
+            Ok(link) => {
+                let url = format!("{}{}", self.base, text(&link, "url"));
+                let mut shown = self.shown.borrow_mut();
+                if let Some((_, shown_url)) = shown.as_mut().filter(|(of, _)| of == order) {
+                    *shown_url = url;
+                }
+            }
+            Err(denied) => {
+                self.hide(order);
+                self.denied("platform", &denied);
+            }
         }
     }
 
@@ -208,6 +240,7 @@ impl City {
 
     /// Where the shown order is.
     pub(super) fn shown_url(&self) -> Option<String> {
-        self.shown.borrow().as_ref().map(|(_, url)| url.clone())
+        let shown = self.shown.borrow();
+        shown.as_ref().map(|(_, url)| url.clone()).filter(|url| !url.is_empty())
     }
 }

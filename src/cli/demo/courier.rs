@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::agenda::Agenda;
 use super::board::ends;
 use super::city::{City, Kind};
+use super::guests::STAND_BACK;
 use super::line::{Line, Player};
-use super::pace::{once_in, one_of};
+use super::pace::{Pace, once_in, one_of};
 use super::rest::Denied;
+use super::walk::{REPORT, Spot, Walk, spot};
 use super::wire::{Event, text};
+use crate::auth;
 
 /// Calls of one courier at once.
 const AT_ONCE: usize = 3;
@@ -32,16 +35,21 @@ enum Step {
 }
 
 /// An order the courier has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Errand {
     is_at_store: bool,
     is_ready: bool,
+    pace: Pace,
+    store: Option<Spot>,
+    door: Option<Spot>,
 }
 
 /// A courier.
 pub(super) struct Courier {
     city: Rc<City>,
+    id: String,
     name: String,
+    walk: Walk,
     line: OnceCell<Rc<Line>>,
     agenda: Agenda<(String, Step)>,
     errands: RefCell<HashMap<String, Errand>>,
@@ -81,10 +89,13 @@ impl Courier {
         id: &str,
         name: &str,
         token: String,
+        corner: Option<Spot>,
     ) -> Result<(Rc<Self>, Rc<Line>), Denied> {
         let courier = Rc::new(Self {
             city: Rc::clone(city),
+            id: id.to_owned(),
             name: name.to_owned(),
+            walk: Walk::new(corner),
             line: OnceCell::new(),
             agenda: Agenda::default(),
             errands: RefCell::default(),
@@ -100,7 +111,15 @@ impl Courier {
     /// Goes on with an order from where it stands.
     fn begin(&self, order: &str, view: &Value) {
         let (leg, status) = (text(view, "leg"), text(view, "status"));
-        let errand = Errand { is_at_store: leg == "at_store", is_ready: status == "ready" };
+        let place = |name: &str| view.get(name).and_then(spot);
+        let store = view.get("store").map(|store| text(store, "id")).unwrap_or_default();
+        let errand = Errand {
+            is_at_store: leg == "at_store",
+            is_ready: status == "ready",
+            pace: self.city.pace_at(store),
+            store: place("store"),
+            door: place("dropoff"),
+        };
         self.errands.borrow_mut().insert(order.to_owned(), errand);
         match (leg, status) {
             ("en_route", "returning") => self.plan(order, Step::BringBack, 2.0, 4.0),
@@ -123,24 +142,62 @@ impl Courier {
         let Some(errand) = errands.get_mut(order) else { return };
         change(errand);
         if errand.is_at_store && errand.is_ready {
-            self.plan(order, Step::Pickup, 0.3, 1.0);
+            self.agenda.put(
+                Instant::now() + errand.pace.takes(0.3, 1.0),
+                (order.to_owned(), Step::Pickup),
+            );
         }
     }
 
+    /// Means to do a step, and goes where it is done.
     fn plan(&self, order: &str, step: Step, least: f64, most: f64) {
-        let at = Instant::now() + self.city.pace.takes(least, most);
+        let errands = self.errands.borrow();
+        let errand = errands.get(order);
+        self.walk.head_for(match step {
+            Step::AtStore | Step::BringBack => errand.and_then(|errand| errand.store),
+            Step::AtDoor => errand.and_then(|errand| errand.door),
+            Step::Drop | Step::Pickup | Step::HandOver => None,
+        });
+        let pace = errand.map_or(self.city.pace, |errand| errand.pace);
+        let at = Instant::now() + pace.takes(least, most);
         self.agenda.put(at, (order.to_owned(), step));
     }
 
     /// Works until the evening is over.
     pub(super) async fn work(&self) {
-        self.agenda.work(&self.city, AT_ONCE, |(order, step)| self.act(order, step)).await;
+        let work = self.agenda.work(&self.city, AT_ONCE, |(order, step)| self.act(order, step));
+        futures::join!(work, self.report());
+    }
+
+    /// Says where it is, until the evening is over.
+    async fn report(&self) {
+        let mut due = interval(REPORT);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.city.over() => return,
+                _ = due.tick() => {}
+            }
+            // A person's phone says where the person is.
+            let Some(line) = self.line.get().filter(|_| !self.is_taken()) else { continue };
+            if let Err(denied) = line.call("locations", self.walk.report(auth::now())).await {
+                self.city.denied(&self.name, &denied);
+            }
+        }
+    }
+
+    fn is_taken(&self) -> bool {
+        self.city.guests.courier.is_taken(&self.id)
     }
 
     async fn act(&self, order: String, step: Step) {
         let Some(line) = self.line.get() else { return };
         if !self.errands.borrow().contains_key(&order) {
             return;
+        }
+        if self.is_taken() {
+            return self.agenda.put(Instant::now() + STAND_BACK, (order, step));
         }
         let (method, reason) = match step {
             Step::AtStore => ("order.at_store", None),

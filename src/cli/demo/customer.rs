@@ -11,8 +11,9 @@ use tokio::time::{Instant, sleep_until};
 use super::board::ends;
 use super::city::{City, Kind};
 use super::line::{Line, Player};
-use super::names::{DISHES, FIRST, LAST, STREETS};
+use super::names::{DISHES, FIRST, LAST, STORES, STREETS};
 use super::pace::{once_in, one_of};
+use super::walk::{Spot, around_the_corner};
 use super::wire::{Event, text};
 
 /// The last steps a customer sees.
@@ -43,7 +44,10 @@ impl Player for Customer {
 
 /// Places an order at a store and watches it until it ends, or the evening does.
 pub(super) async fn order(city: Rc<City>, store: String, nth: u64) {
-    let placed = city.rest.write(Method::POST, "/v1/orders", &city.key, &wishes(&store, nth)).await;
+    let is_peoples = city.guests.store.is(&store);
+    let near = STORES.first().filter(|_| is_peoples).map(|(_name, lat, lng)| (*lat, *lng));
+    let placed =
+        city.rest.write(Method::POST, "/v1/orders", &city.key, &wishes(&store, nth, near)).await;
     let order = match placed {
         Ok(placed) => text(&placed, "id").to_owned(),
         Err(denied) => return city.denied("platform", &denied),
@@ -63,7 +67,9 @@ pub(super) async fn order(city: Rc<City>, store: String, nth: u64) {
     let player: Rc<dyn Player> = Rc::clone(&customer) as Rc<dyn Player>;
     let line = Line::open(&city, Kind::Customer, format!("order:{order}"), token.clone(), player);
     city.keep(&line);
-    city.show(&order, &token);
+    if is_peoples {
+        city.show(&order).await;
+    }
     // Who changes their mind does so soon, and may still be too late.
     let mut regret = once_in(25).then(|| Instant::now() + city.pace.takes(0.2, 2.0));
     loop {
@@ -89,10 +95,12 @@ pub(super) async fn order(city: Rc<City>, store: String, nth: u64) {
     }
 }
 
-/// The body of an order.
-fn wishes(store: &str, nth: u64) -> Value {
+/// The body of an order; for a door around the corner of a place, if one is given.
+fn wishes(store: &str, nth: u64, near: Option<Spot>) -> Value {
     let mut rng = rand::rng();
     let name = |from: &[&'static str]| one_of(from).unwrap_or("Ada");
+    let anywhere = (rng.random_range(52.48..52.55), rng.random_range(13.33..13.46));
+    let (lat, lng) = near.map_or(anywhere, around_the_corner);
     let items: Vec<Value> = (0..rng.random_range(1..4))
         .map(|_| json!({"name": name(DISHES), "qty": rng.random_range(1..3)}))
         .collect();
@@ -104,8 +112,8 @@ fn wishes(store: &str, nth: u64) -> Value {
             "name": format!("{} {}", name(FIRST), name(LAST)),
             "phone": format!("+49 30 {:07}", rng.random_range(0..10_000_000)),
             "address": format!("{} {}, Berlin", name(STREETS), rng.random_range(1..120)),
-            "lat": rng.random_range(52.48..52.55),
-            "lng": rng.random_range(13.33..13.46),
+            "lat": lat,
+            "lng": lng,
         },
     })
 }

@@ -20,11 +20,15 @@ use super::wire::{Event, text};
 const AT_ONCE: usize = 16;
 /// How long to wait for a courier to be free.
 const WAIT: Duration = Duration::from_millis(250);
+/// Seconds a person has to say whether it takes an order.
+const OFFER_S: u32 = 30;
 
 /// What a dispatcher means to do with an order.
 #[derive(Debug)]
 enum Task {
     Assign(String),
+    /// The people's courier is to bring it, if it will.
+    Favour(String),
     /// Another courier is to bring it.
     Reassign(String),
     CallOff(String),
@@ -34,11 +38,29 @@ enum Task {
 #[derive(Debug, Default)]
 struct Roster {
     couriers: HashMap<String, HashSet<String>>,
+    /// Who takes a break.
+    off: HashSet<String>,
     /// Who has each order.
     holders: HashMap<String, String>,
 }
 
 impl Roster {
+    /// Who is not on duty is given nothing; what it has it keeps.
+    fn set_duty(&mut self, courier: &str, is_on: bool) {
+        if is_on {
+            self.off.remove(courier);
+            self.couriers.entry(courier.to_owned()).or_default();
+        } else {
+            self.off.insert(courier.to_owned());
+        }
+    }
+
+    /// Whether this courier can take another order.
+    fn has_room(&self, courier: &str, capacity: usize) -> bool {
+        !self.off.contains(courier)
+            && self.couriers.get(courier).is_some_and(|orders| orders.len() < capacity)
+    }
+
     fn give(&mut self, order: &str, courier: &str) {
         self.take(order);
         self.couriers.entry(courier.to_owned()).or_default().insert(order.to_owned());
@@ -59,6 +81,7 @@ impl Roster {
         self.couriers
             .iter()
             .filter(|(courier, orders)| orders.len() < capacity && Some(*courier) != holder)
+            .filter(|(courier, _)| !self.off.contains(*courier))
             .min_by_key(|(_, orders)| orders.len())
             .map(|(courier, _)| courier.clone())
     }
@@ -76,12 +99,15 @@ impl Player for Dispatcher {
     fn hear(&self, event: &Event) {
         let order = event.order();
         match event.kind.as_str() {
-            "driver.duty" if event.text("duty") == "on" => {
-                let driver = event.driver.clone().unwrap_or_default();
-                self.roster.borrow_mut().couriers.entry(driver).or_default();
+            "driver.duty" => {
+                let driver = event.driver.as_deref().unwrap_or_default();
+                self.roster.borrow_mut().set_duty(driver, event.text("duty") == "on");
             }
             "order.accepted" => {
-                self.agenda.put(Instant::now(), Task::Assign(order.to_owned()));
+                let is_peoples =
+                    event.store.as_deref().is_some_and(|it| self.city.guests.store.is(it));
+                let task = if is_peoples { Task::Favour } else { Task::Assign };
+                self.agenda.put(Instant::now(), task(order.to_owned()));
                 if once_in(80) {
                     let at = Instant::now() + self.city.pace.takes(0.5, 4.0);
                     self.agenda.put(at, Task::CallOff(order.to_owned()));
@@ -94,6 +120,9 @@ impl Player for Dispatcher {
                     let at = Instant::now() + self.city.pace.takes(0.5, 1.5);
                     self.agenda.put(at, Task::Reassign(order.to_owned()));
                 }
+            }
+            "courier.search_failed" => {
+                self.agenda.put(Instant::now(), Task::Assign(order.to_owned()));
             }
             "courier.unassigned" => {
                 self.roster.borrow_mut().take(order);
@@ -148,6 +177,7 @@ impl Dispatcher {
                     self.assign(order).await;
                 }
             }
+            Task::Favour(order) => self.favour(order).await,
             Task::Reassign(order) => {
                 if self.roster.borrow().holders.contains_key(&order) {
                     self.reassign(&order).await;
@@ -182,6 +212,27 @@ impl Dispatcher {
         }
     }
 
+    /// Gives an order to the people's courier: a person is asked, its player told.
+    async fn favour(&self, order: String) {
+        let part = &self.city.guests.courier;
+        let room =
+            part.id().filter(|courier| self.roster.borrow().has_room(courier, self.capacity()));
+        let Some(courier) = room else { return self.assign(order).await };
+        let done = if part.is_taken(courier) {
+            let path = format!("/v1/orders/{order}/offers");
+            let body = json!({"drivers": [courier], "offer_s": OFFER_S});
+            self.city.rest.write(Method::POST, &path, &self.token, &body).await.map(drop)
+        } else {
+            self.roster.borrow_mut().give(&order, courier);
+            self.put(&order, courier).await
+        };
+        if let Err(denied) = done {
+            self.city.denied("dispatcher", &denied);
+            self.roster.borrow_mut().take(&order);
+            self.agenda.put(Instant::now() + WAIT, Task::Assign(order));
+        }
+    }
+
     async fn reassign(&self, order: &str) {
         let Some(courier) = self.pick(order) else { return };
         // The roster changes when the event is heard: until then the first courier has it.
@@ -191,8 +242,11 @@ impl Dispatcher {
     }
 
     fn pick(&self, order: &str) -> Option<String> {
-        let capacity = usize::try_from(self.city.pace.capacity()).unwrap_or(usize::MAX);
-        self.roster.borrow().free(order, capacity)
+        self.roster.borrow().free(order, self.capacity())
+    }
+
+    fn capacity(&self) -> usize {
+        usize::try_from(self.city.pace.capacity()).unwrap_or(usize::MAX)
     }
 
     async fn put(&self, order: &str, courier: &str) -> Result<(), super::rest::Denied> {
@@ -220,5 +274,8 @@ mod tests {
         roster.give("or_1", "dr_2");
         assert_eq!(roster.free("or_3", 1).as_deref(), Some("dr_1"));
         assert_eq!(roster.take("or_1").as_deref(), Some("dr_2"));
+        roster.set_duty("dr_1", false);
+        assert_eq!(roster.free("or_3", 2).as_deref(), Some("dr_2"));
+        assert!(roster.has_room("dr_2", 2) && !roster.has_room("dr_1", 9));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use awc::http::Method;
-use futures::future::{join_all, join4};
+use futures::future::{join_all, join5};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -15,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use super::city::{City, EVENTS_MAX};
 use super::courier::Courier;
 use super::dispatcher::Dispatcher;
+use super::guests;
+use super::line::Line;
 use super::names::{FIRST, LAST, STORES, VEHICLES};
 use super::pace::{COURIERS, Pace};
 use super::picture::Picture;
@@ -50,6 +52,7 @@ struct Cast {
     stores: Vec<(String, Rc<Store>)>,
     couriers: Vec<Rc<Courier>>,
     dispatcher: Rc<Dispatcher>,
+    platform: Rc<Line>,
     /// The position from which on everything is heard.
     start: u64,
 }
@@ -62,27 +65,27 @@ pub(super) async fn play(
 ) -> anyhow::Result<Summary> {
     let Plan { base, key, pace, span } = plan;
     let city = City::new(base, key, pace);
-    let board_url = OnceCell::new();
+    let doors = OnceCell::new();
     let show = |phase: &'static str| {
         let mut picture = Picture::of(&city, phase, span);
-        picture.board_url = board_url.get().cloned();
+        picture.doors = doors.get().cloned().unwrap_or_default();
         pictures.send_replace(picture);
     };
     let cast = tokio::select! {
         cast = set_up(&city) => cast.context("setting up the city")?,
         _ = stop.wait_for(|stop| *stop) => anyhow::bail!("stopped before the evening began"),
     };
-    let ops = city.token("ops", "demo").await.context("making a dispatcher's token")?;
-    let _unset = board_url.set(city.board_url(&ops));
+    let _unset = doors.set(open_doors(&city).await.context("making tokens for people")?);
     city.meter.borrow_mut().begin();
     let ends_at = span.map(|span| Instant::now() + span);
 
     let stores: Vec<String> = cast.stores.iter().map(|(id, _)| id.clone()).collect();
-    let mut playing = std::pin::pin!(join4(
+    let mut playing = std::pin::pin!(join5(
         platform::work(&city, &stores),
         join_all(cast.stores.iter().map(|(_, store)| store.work())),
         join_all(cast.couriers.iter().map(|courier| courier.work())),
         cast.dispatcher.work(),
+        guests::watch(&city, &cast.platform),
     ));
     let mut tick = interval(PICTURE_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -110,6 +113,20 @@ pub(super) async fn play(
     let truth = Truth::read(&city.rest, &city.key, cast.start).await.context("reading the log")?;
     hear_out(&city, &truth).await;
     Ok(Summary::of(&city, &truth, lasted))
+}
+
+/// The pages on which people look in, and take a part if they like.
+async fn open_doors(city: &City) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut doors = vec![];
+    for (name, page, kind, subject) in [
+        ("the board", "dispatch", "ops", Some("demo")),
+        ("a store", "store", "store", city.guests.store.id()),
+        ("a courier", "courier", "driver", city.guests.courier.id()),
+    ] {
+        let token = city.guest_token(kind, subject.context("nobody has this part")?).await?;
+        doors.push((name, city.door(page, &token)));
+    }
+    Ok(doors)
 }
 
 /// Waits until every line has heard all that was committed, then hangs it up.
@@ -146,7 +163,7 @@ async fn set_up(city: &Rc<City>) -> anyhow::Result<Cast> {
         .await?;
     let all = timeout(HEARING_LIMIT, join_all(city.lines().iter().map(|line| line.reach(0)))).await;
     anyhow::ensure!(all.is_ok_and(|all| all.iter().all(|stands| *stands)), "not all sockets stand");
-    Ok(Cast { stores, couriers, dispatcher, start })
+    Ok(Cast { stores, couriers, dispatcher, platform, start })
 }
 
 async fn set_up_store(
@@ -157,6 +174,9 @@ async fn set_up_store(
     let body = json!({"name": name, "lat": lat, "lng": lng, "tz": "Europe/Berlin",
         "phone": format!("+49 30 55500{nth:02}"), "default_prep_min": 15});
     let id = put(city, &format!("/v1/stores/ext/demo-{nth}"), &body).await?;
+    if nth == 1 {
+        city.guests.store.give(&id);
+    }
     let token = city.token("store", &id).await?;
     let (store, line) = Store::open(city, &id, name, token).await;
     city.keep(&line);
@@ -174,8 +194,13 @@ async fn set_up_courier(city: &Rc<City>, nth: u32) -> anyhow::Result<Rc<Courier>
         "vehicle": {"type": vehicle, "colour": colour, "plate": format!("B-OC {}", 100 + nth)},
         "capacity": city.pace.capacity()});
     let id = put(city, &format!("/v1/drivers/ext/demo-{nth}"), &body).await?;
+    let is_peoples = nth == 0;
+    if is_peoples {
+        city.guests.courier.give(&id);
+    }
+    let corner = STORES.first().filter(|_| is_peoples).map(|(_name, lat, lng)| (*lat, *lng));
     let token = city.token("driver", &id).await?;
-    let (courier, line) = Courier::start(city, &id, &name, token).await?;
+    let (courier, line) = Courier::start(city, &id, &name, token, corner).await?;
     city.keep(&line);
     Ok(courier)
 }

@@ -44,6 +44,8 @@ const FRAME_MAX: usize = 16 * 1024 * 1024;
 /// The ids of the first two commands of every connection.
 const CONNECT: u32 = 1;
 const SUBSCRIBE: u32 = 2;
+/// A command of its own, and no method.
+const PRESENCE: &str = "presence";
 
 /// Who is told what arrives.
 pub(super) trait Player {
@@ -124,11 +126,20 @@ impl Line {
     /// Calls a method. Lost with the connection, it is sent again on the next one under the same
     /// idempotency key.
     pub(super) async fn call(&self, method: &'static str, data: Value) -> Result<Value, Denied> {
-        let lost = |why: &str| Denied::Failed(format!("{method}: {why}"));
         let mut data = data;
         if let Some(members) = data.as_object_mut() {
             members.insert("idempotency_key".to_owned(), Uuid::new_v4().to_string().into());
         }
+        self.ask(method, data).await
+    }
+
+    /// Who is on a channel, by connection.
+    pub(super) async fn present(&self, channel: &str) -> Result<Value, Denied> {
+        self.ask(PRESENCE, json!({"channel": channel})).await
+    }
+
+    async fn ask(&self, method: &'static str, data: Value) -> Result<Value, Denied> {
+        let lost = |why: &str| Denied::Failed(format!("{method}: {why}"));
         let (answer, answered) = oneshot::channel();
         let calling = async {
             let call = Ask::Call(Call { method, data, answer });
@@ -350,7 +361,7 @@ impl Wire {
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let frame: Frame = serde_json::from_slice(line)
                 .map_err(|error| End::Dead(format!("a frame that cannot be read: {error}")))?;
-            let Frame { id, error, connect, subscribe, unsubscribe, rpc, push } = frame;
+            let Frame { id, error, connect, subscribe, unsubscribe, rpc, presence, push } = frame;
             match (id, error) {
                 (0, _) => match push {
                     Some(push) => self.push(push, now)?,
@@ -366,6 +377,8 @@ impl Wire {
                         self.subscribed(subscribed)?;
                     } else if let Some(answer) = rpc {
                         self.answer(id, Ok(answer.data));
+                    } else if let Some(present) = presence {
+                        self.answer(id, Ok(present.presence));
                     } else if unsubscribe.is_some() && self.hung_up == Some(id) {
                         return Err(End::Done);
                     } else if connect.is_none() {
@@ -450,6 +463,9 @@ impl Wire {
 }
 
 fn rpc(id: u32, call: &Call) -> String {
+    if call.method == PRESENCE {
+        return json!({"id": id, PRESENCE: call.data}).to_string();
+    }
     json!({"id": id, "rpc": {"method": call.method, "data": call.data}}).to_string()
 }
 

@@ -15,6 +15,7 @@ mod courier;
 mod customer;
 mod dispatcher;
 mod evening;
+mod guests;
 mod ledger;
 mod line;
 mod meter;
@@ -27,6 +28,7 @@ mod screen;
 mod store;
 mod summary;
 mod truth;
+mod walk;
 mod wire;
 
 use std::io;

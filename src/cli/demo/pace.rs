@@ -14,6 +14,8 @@ const SHORTEST: f64 = 0.4;
 const ERRAND: f64 = 14.0;
 /// Part of the couriers' places that is in use, on average.
 const LOAD: f64 = 0.6;
+/// How much longer than usual things take where people are to follow them.
+const CALMER: f64 = 6.0;
 /// Longest evening.
 const SPAN_MAX: Duration = Duration::from_hours(24);
 
@@ -37,6 +39,11 @@ impl Pace {
         let places = busy / (f64::from(COURIERS) * LOAD);
         let capacity = (2..50).find(|capacity| f64::from(*capacity) >= places).unwrap_or(50);
         Self { per_minute: per_minute.max(1), hurry, capacity }
+    }
+
+    /// The pace of those whom people follow, or stand in for.
+    pub(super) const fn calm(self) -> Self {
+        Self { hurry: CALMER, ..self }
     }
 
     /// Orders a minute.

@@ -11,9 +11,9 @@ const BAR: usize = 40;
 /// One look at the evening.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Picture {
-    /// Where the live board is; absent until there is something to see.
-    pub(super) board_url: Option<String>,
-    /// Where an open order is.
+    /// Where people look in: what it is, and its address; empty until there is something to see.
+    pub(super) doors: Vec<(&'static str, String)>,
+    /// Where an open order's customer is.
     pub(super) order_url: Option<String>,
     phase: &'static str,
     elapsed: Duration,
@@ -40,7 +40,7 @@ impl Picture {
         let board = city.board.borrow();
         let (events_rate, heard_rate) = meter.sample();
         Self {
-            board_url: None,
+            doors: vec![],
             order_url: city.shown_url(),
             phase,
             elapsed: meter.elapsed(),

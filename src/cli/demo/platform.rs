@@ -60,6 +60,19 @@ pub(super) async fn listen(city: &Rc<City>) -> Rc<Line> {
     line
 }
 
+/// Where the next order goes: to any store, and to the people's as often as people can answer.
+fn next_store<'a>(city: &City, stores: &'a [String]) -> Option<&'a String> {
+    let guests = &city.guests;
+    let is_peoples = |store: &&String| guests.store.is(store);
+    if let Some(store) = stores.iter().find(is_peoples)
+        && guests.takes_order(Instant::now())
+    {
+        return Some(store);
+    }
+    let others: Vec<&String> = stores.iter().filter(|store| !is_peoples(store)).collect();
+    one_of(&others)
+}
+
 /// Sends orders in at the pace until the evening is over.
 pub(super) async fn work(city: &Rc<City>, stores: &[String]) {
     let mut orders = FuturesUnordered::new();
@@ -71,9 +84,7 @@ pub(super) async fn work(city: &Rc<City>, stores: &[String]) {
             () = city.over() => break,
             Some(()) = orders.next(), if !orders.is_empty() => {}
             () = sleep_until(next), if orders.len() < ORDERS_MAX => {
-                let numbers: Vec<usize> = (0..stores.len()).collect();
-                let store = one_of(&numbers).and_then(|at| stores.get(at));
-                if let Some(store) = store {
+                if let Some(store) = next_store(city, stores) {
                     nth += 1;
                     orders.push(customer::order(Rc::clone(city), store.clone(), nth));
                 }

@@ -22,7 +22,7 @@ pub(super) struct Screen {
     size: (usize, usize),
     /// Rows of the picture that is there now.
     drawn: usize,
-    board_shown: bool,
+    doors_shown: bool,
     order_shown: bool,
     last_line: Option<Instant>,
 }
@@ -34,7 +34,7 @@ impl Screen {
             is_terminal,
             size: if is_terminal { size() } else { USUAL_SIZE },
             drawn: 0,
-            board_shown: false,
+            doors_shown: false,
             order_shown: false,
             last_line: None,
         }
@@ -51,15 +51,21 @@ impl Screen {
         self.size = size();
         self.drawn = 0;
         write("\x1b[2J\x1b[H");
-        self.board_shown = false;
+        self.doors_shown = false;
     }
 
     /// Shows the evening as it is now.
     pub(super) fn show(&mut self, picture: &Picture) {
-        let Some(board) = &picture.board_url else { return };
-        if !self.board_shown {
-            self.board_shown = true;
-            self.say(&format!("the live board  {board}\n"));
+        if picture.doors.is_empty() {
+            return;
+        }
+        if !self.doors_shown {
+            self.doors_shown = true;
+            // Whole, so that they can be clicked and copied: they take several rows.
+            for (name, url) in &picture.doors {
+                self.say(&format!("{name:<10} {url}\n"));
+            }
+            self.say("Open one and the part is yours: its player stands back.\n");
         }
         if self.is_terminal {
             self.draw(picture);
@@ -67,7 +73,7 @@ impl Screen {
         }
         if let Some(order) = picture.order_url.as_ref().filter(|_| !self.order_shown) {
             self.order_shown = true;
-            self.say(&format!("one order  {order}\n"));
+            self.say(&format!("a customer {order}\n"));
         }
         let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
         if due {
@@ -81,7 +87,7 @@ impl Screen {
         let (mut lines, notable) = picture.lines();
         let url = picture.order_url.as_deref().unwrap_or("(the next one, in a moment)");
         // Whole, so that it can be clicked and copied: it may take several rows.
-        let whole_url = format!("one order, until it ends  {url}");
+        let whole_url = format!("a customer {url}");
         let url_rows = whole_url.chars().count().div_ceil(columns.max(1));
         if lines.len() + notable.len() + url_rows + 3 < rows {
             lines.push(String::new());

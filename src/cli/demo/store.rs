@@ -1,7 +1,7 @@
 //! A store: hears its orders on a socket, accepts, cooks and rejects over REST.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use awc::http::Method;
@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use super::agenda::Agenda;
 use super::board::ends;
 use super::city::{City, Kind};
+use super::guests::STAND_BACK;
 use super::line::{Line, Player};
-use super::pace::{once_in, one_of};
+use super::pace::{Pace, once_in, one_of};
 use super::wire::{Event, text};
 
 /// Hands of one store.
@@ -28,21 +29,32 @@ enum Task {
     Serve(String),
 }
 
+/// Where an order stands with its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Asked,
+    Cooking,
+    Served,
+}
+
 /// A store.
 pub(super) struct Store {
     city: Rc<City>,
+    id: String,
+    pace: Pace,
     name: String,
     token: String,
     agenda: Agenda<Task>,
     /// Orders that are still its to make.
-    orders: RefCell<HashSet<String>>,
+    orders: RefCell<HashMap<String, Stage>>,
 }
 
 impl Player for Store {
     fn hear(&self, event: &Event) {
         match event.kind.as_str() {
             "order.placed" => self.ring(event.order()),
-            "order.accepted" => self.cook(event.order()),
+            "order.accepted" | "order.unready" => self.cook(event.order()),
+            "order.ready" => self.stand(event.order(), Stage::Served),
             kind if ends(kind) => {
                 self.orders.borrow_mut().remove(event.order());
             }
@@ -55,10 +67,7 @@ impl Player for Store {
             let id = text(order, "id");
             match text(order, "status") {
                 "placed" => self.ring(id),
-                "accepted" | "preparing" => {
-                    self.orders.borrow_mut().insert(id.to_owned());
-                    self.cook(id);
-                }
+                "accepted" | "preparing" => self.cook(id),
                 _ => {}
             }
         }
@@ -75,6 +84,8 @@ impl Store {
     ) -> (Rc<Self>, Rc<Line>) {
         let store = Rc::new(Self {
             city: Rc::clone(city),
+            id: id.to_owned(),
+            pace: city.pace_at(id),
             name: name.to_owned(),
             token: token.clone(),
             agenda: Agenda::default(),
@@ -88,14 +99,24 @@ impl Store {
 
     /// An order came in, and someone has to look at it.
     fn ring(&self, order: &str) {
-        if self.orders.borrow_mut().insert(order.to_owned()) {
-            let at = Instant::now() + self.city.pace.takes(1.0, 3.0);
+        if self.stands(order).is_none() {
+            self.stand(order, Stage::Asked);
+            let at = Instant::now() + self.pace.takes(1.0, 3.0);
             self.agenda.put(at, Task::Answer(order.to_owned()));
         }
     }
 
+    fn stands(&self, order: &str) -> Option<Stage> {
+        self.orders.borrow().get(order).copied()
+    }
+
+    fn stand(&self, order: &str, stage: Stage) {
+        self.orders.borrow_mut().insert(order.to_owned(), stage);
+    }
+
     fn cook(&self, order: &str) {
-        let at = Instant::now() + self.city.pace.takes(3.0, 8.0);
+        self.stand(order, Stage::Cooking);
+        let at = Instant::now() + self.pace.takes(3.0, 8.0);
         self.agenda.put(at, Task::Serve(order.to_owned()));
     }
 
@@ -105,6 +126,17 @@ impl Store {
     }
 
     async fn act(&self, task: Task) {
+        let (order, due) = match &task {
+            Task::Answer(order) => (order, Stage::Asked),
+            Task::Serve(order) => (order, Stage::Cooking),
+        };
+        // Somebody else did it, or it is over.
+        if self.stands(order) != Some(due) {
+            return;
+        }
+        if self.city.guests.store.is_taken(&self.id) {
+            return self.agenda.put(Instant::now() + STAND_BACK, task);
+        }
         let (order, action, body) = match task {
             Task::Answer(order) if once_in(30) => {
                 let reason = one_of(REASONS).unwrap_or("too_busy");
@@ -116,9 +148,6 @@ impl Store {
             }
             Task::Serve(order) => (order, "ready", json!({})),
         };
-        if !self.orders.borrow().contains(&order) {
-            return;
-        }
         let path = format!("/v1/orders/{order}/{action}");
         let done = self.city.rest.write(Method::POST, &path, &self.token, &body).await;
         if let Err(denied) = done {

@@ -90,8 +90,9 @@ impl Truth {
         let (noun, _) = kind.split_once('.').unwrap_or((kind, ""));
         let mut channels = vec!["tenant".to_owned(), "dispatch".to_owned()];
         if let Some(store) = &event.store
-            && matches!(noun, "order" | "courier" | "store")
+            && matches!(noun, "order" | "courier" | "store" | "proof")
             && (kind != "courier.near" || event.text("end") == "store")
+            && (kind != "order.noted" || event.by.role == "store")
         {
             channels.push(format!("store:{store}"));
         }
@@ -102,6 +103,7 @@ impl Truth {
         }
         if let Some(driver) = &event.driver
             && is_for_courier(kind)
+            && (kind != "order.noted" || event.by.id == *driver)
         {
             channels.push(format!("driver:{driver}"));
         }
@@ -125,6 +127,9 @@ fn is_for_customer(event: &Event) -> bool {
         Some(("courier", what)) => {
             matches!(what, "assigned" | "changed" | "unassigned" | "at_store" | "at_door")
         }
+        Some(("proof", _)) => {
+            event.text("point") == "dropoff" && matches!(event.text("kind"), "photo" | "signature")
+        }
         _ => false,
     }
 }
@@ -132,7 +137,7 @@ fn is_for_customer(event: &Event) -> bool {
 /// The courier follows its own orders and its own duty, and is asked for others.
 fn is_for_courier(kind: &str) -> bool {
     match kind.split_once('.') {
-        Some(("order" | "offer", _)) => true,
+        Some(("order" | "offer" | "proof", _)) => true,
         Some(("courier", what)) => !matches!(what, "searching" | "search_failed"),
         Some(("driver", what)) => what == "duty",
         _ => false,
@@ -176,8 +181,9 @@ mod tests {
         ]);
         assert_eq!(truth.of("tenant"), [1, 2, 3, 4, 5]);
         assert_eq!(truth.of("dispatch"), [1, 2, 3, 4, 5]);
-        assert_eq!(truth.of("store:st_1"), [2, 3, 4, 5]);
-        assert_eq!(truth.of("driver:dr_1"), [1, 4, 5]);
+        // A remark is between those who run it all and whoever made it.
+        assert_eq!(truth.of("store:st_1"), [2, 3, 4]);
+        assert_eq!(truth.of("driver:dr_1"), [1, 4]);
         assert_eq!(truth.of("order:or_1"), [2, 4]);
         assert_eq!((truth.end(), truth.events(), truth.is_ordered()), (5, 5, true));
     }

@@ -18,10 +18,23 @@ pub(super) struct Event {
     pub(super) store: Option<String>,
     /// The courier who has the order after it; only shown inside.
     pub(super) driver: Option<String>,
+    /// Who did it.
+    #[serde(default)]
+    pub(super) by: By,
     /// When the database dated it: RFC 3339, whole milliseconds.
     pub(super) at: String,
     /// What happened.
     pub(super) data: Value,
+}
+
+/// Who did something.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct By {
+    /// As in `store`.
+    pub(super) role: String,
+    /// Whose token it was; only shown inside.
+    pub(super) id: String,
 }
 
 impl Event {
@@ -59,6 +72,7 @@ pub(super) struct Frame {
     pub(super) subscribe: Option<Subscribed>,
     pub(super) unsubscribe: Option<Value>,
     pub(super) rpc: Option<Answer>,
+    pub(super) presence: Option<Present>,
     pub(super) push: Option<Push>,
 }
 
@@ -89,6 +103,13 @@ pub(super) struct Subscribed {
 pub(super) struct Answer {
     #[serde(default)]
     pub(super) data: Value,
+}
+
+/// Who is on a channel: each connection with what its token says.
+#[derive(Debug, Deserialize)]
+pub(super) struct Present {
+    #[serde(default)]
+    pub(super) presence: Value,
 }
 
 /// What comes unasked.

@@ -1,272 +1,491 @@
-// The dispatcher's board: every open order of the tenant as a card in the column of its status,
-// oldest first.
-//
-// Events only mark an order as changed; once a frame the marked cards are brought up to date, so
-// a burst costs one layout and an unchanged card costs nothing.
+// The board itself: holds together what it knows (fleet.js), shows (tickets, crew, dossier, map)
+// and does (dispatching.js says what may be done, the client does it).
 
-import { fold, isFinished, moves } from "./fold.js";
-import { ago, byId, clock, daySpanOf, minutes, run, setText, zoneOf } from "./page.js";
+import { Acting } from "./acting.js";
+import { Alarms } from "./alarms.js";
+import { candidates, mateMaker, paintMate } from "./crew.js";
+import { assignRefusal, columnMove } from "./dispatching.js";
+import { Dossier } from "./dossier.js";
+import { dragging } from "./dragging.js";
+import { Filters } from "./filters.js";
+import { COLUMNS, Fleet, LINGER, lateness } from "./fleet.js";
+import { isFinished } from "./fold.js";
+import { CityMap } from "./citymap.js";
+import { Reel } from "./reel.js";
+import { byId, clock, setText } from "./page.js";
+import { paintTicket, ticketMaker } from "./tickets.js";
 
 const CHANNEL = "dispatch";
-/** How long a finished order stays to be seen, in milliseconds. */
-const LINGER = 6_000;
-/** Between two looks at ages, in milliseconds: a minute turns at most this late. */
+/** Between two pictures of lists that change, in milliseconds. */
+const GAP = 150;
+/** Between two looks at what time alone changes. */
 const TICK = 5_000;
+/** Rows of a page of couriers and stores, and pages read at most. */
+const PAGE = 100;
+const PAGES_MAX = 200;
 
-const COLUMN = {
-  placed: "placed",
-  accepted: "preparing",
-  preparing: "preparing",
-  ready: "ready",
-  picked_up: "courier",
-  returning: "courier",
-  scheduled: "scheduled",
-};
+export class Board {
+  #client = null;
+  #token = "";
+  #fleet = new Fleet();
+  #lanes = new Map();
+  #crew;
+  #dossier;
+  #map;
+  #alarms;
+  #acting;
+  #filters;
+  #selected = null;
+  /** The order that is dragged, for which couriers are listed. */
+  #dragged = null;
+  #stale = new Set(["lanes", "crew", "alarms"]);
+  #timer = 0;
+  #drawn = 0;
+  #names = {
+    courier: (id) => this.#fleet.courierName(id),
+    store: (id) => this.#fleet.storeName(id),
+  };
 
-const FINISH = {
-  delivered: ["✓", "Delivered"],
-  rejected: ["✕", "Rejected"],
-  cancelled: ["✕", "Cancelled"],
-  failed: ["✕", "Failed"],
-  returned: ["↩", "Returned"],
-};
-
-const LEG = {
-  none: ["○", "no courier"],
-  offering: ["◌", "searching a courier"],
-  assigned: ["→", "to the store"],
-  at_store: ["■", "at the store"],
-  en_route: ["→", "to the customer"],
-  at_door: ["■", "at the door"],
-};
-
-/** Cards by order id, and columns: each a sorted list of cards and where they are drawn. */
-const cards = new Map();
-const columns = new Map();
-const changed = new Set();
-let client = null;
-let frame = 0;
-let truncated = false;
-
-for (const section of document.querySelectorAll("[data-column]")) {
-  const name = section.dataset.column;
-  columns.set(name, {
-    section,
-    list: section.querySelector("ol"),
-    empty: section.querySelector(".empty"),
-    counts: document.querySelectorAll(`[data-count="${name}"]`),
-    cards: [],
-  });
-}
-const template = byId("card").content.firstElementChild;
-
-run((newClient) => {
-  client = newClient;
-  for (const card of [...cards.values()]) remove(card);
-  client.subscribe(CHANNEL, { onSnapshot: replace, onEvent: apply });
-});
-
-setInterval(tick, TICK);
-document.addEventListener("visibilitychange", tick);
-
-/** Everything is as the snapshot says. */
-function replace(snapshot) {
-  clock.set(snapshot.at);
-  truncated = snapshot.truncated === true;
-  const there = new Set();
-  for (const order of snapshot.orders) {
-    there.add(order.id);
-    show(order);
-  }
-  for (const card of cards.values()) {
-    if (!there.has(card.order.id) && !isFinished(card.order)) remove(card);
-  }
-  byId("truncated").hidden = !truncated;
-  document.body.dataset.loaded = "yes";
-  redraw();
-}
-
-function apply(event) {
-  if (!event.order) return;
-  const known = cards.get(event.order)?.order;
-  const order = fold(known, event);
-  if (order) {
-    if (order !== known) show(order);
-  } else if (moves(event) && !truncated) {
-    // We should have known it.
-    client.renew(CHANNEL);
-  }
-}
-
-function show(order) {
-  let card = cards.get(order.id);
-  if (!card) {
-    const element = template.cloneNode(true);
-    const part = (name) => element.querySelector(`.${name}`);
-    const parts = {};
-    for (const name of ["code", "age", "store", "items", "icon", "leg", "late"]) {
-      parts[name] = part(name);
+  constructor() {
+    const make = ticketMaker(byId("ticket"));
+    for (const name of COLUMNS) {
+      const section = document.querySelector(`.lane[data-column="${name}"]`);
+      const reel = new Reel(section.querySelector(".lane-box"), {
+        make,
+        idOf: ({ order }) => order.id,
+        paint: (element, entry) => paintTicket(element, entry, {
+          now: clock.now(),
+          doubts: this.#fleet.doubts(entry, clock.now()),
+          selected: entry.order.id === this.#selected,
+        }),
+        onLeave: (direction, at) => this.#goAside(name, direction, at),
+      });
+      this.#lanes.set(name, {
+        section, reel,
+        count: section.querySelector("[data-count]"),
+        late: section.querySelector("[data-late]"),
+        none: section.querySelector(".none"),
+      });
     }
-    parts.code.href = `order#order=${encodeURIComponent(order.id)}`;
-    card = { element, parts, order, column: null, key: "", leaving: 0 };
-    cards.set(order.id, card);
+    const box = document.querySelector(".crew-box");
+    this.#crew = new Reel(box, {
+      make: mateMaker(byId("mate")),
+      idOf: ({ courier }) => courier.id,
+      paint: (element, mate) => paintMate(element, mate, {
+        fleet: this.#fleet,
+        now: clock.now(),
+        order: this.#orderAtHand(),
+        chosen: mate.courier.id === this.#map.chosen,
+      }),
+    });
+    this.#dossier = new Dossier(byId("dossier"), {
+      assign: (id) => this.#acting.askCourier(id),
+      act: (id, action) => this.#acting.act(id, action),
+      note: (id, note) => this.#acting.do(id, "order.note", { note }, "Note added"),
+      close: () => this.select(null),
+      read: (path) => this.#read(path),
+    });
+    this.#map = new CityMap(byId("map"), this.#fleet, {
+      onPick: (kind, id) => this.#picked(kind, id),
+      onMove: () => {
+        if (this.#filters.area) this.#mark("lanes");
+      },
+    });
+    this.#filters = new Filters(this.#fleet, {
+      bounds: () => this.#map.bounds(),
+      onChange: () => {
+        this.#mark("lanes");
+        this.#map.frame(this.#filters.store || this.#filters.courier);
+      },
+    });
+    this.#alarms = new Alarms(byId("alarms"), {
+      names: this.#names,
+      onOpen: (alarm) => (alarm.order ? this.select(alarm.order.id, true) : this.#filters.showStore(alarm.store)),
+      say: (words) => this.#say(words),
+    });
+    this.#acting = new Acting(this.#fleet, {
+      client: () => this.#client,
+      onPending: () => this.#mark("lanes"),
+      onDone: (id) => {
+        this.#mark("crew", "alarms");
+        const order = this.#fleet.entries.get(id)?.order;
+        if (order && id === this.#selected) this.#map.order(order);
+      },
+    });
+    this.#listen(box);
+    setInterval(() => this.#tick(), TICK);
+    document.addEventListener("visibilitychange", () => this.#tick());
   }
-  card.order = order;
-  if (isFinished(order)) {
-    card.leaving ||= setTimeout(() => remove(card), LINGER);
-  } else if (card.leaving) {
-    clearTimeout(card.leaving);
-    card.leaving = 0;
+
+  /** Follows `dispatch` with this client. */
+  begin(client, token) {
+    [this.#client, this.#token] = [client, token];
+    for (const id of [...this.#fleet.entries.keys()]) this.#fleet.forget(id);
+    for (const known of [this.#fleet.couriers, this.#fleet.stores, this.#fleet.places]) known.clear();
+    this.select(null);
+    client.subscribe(CHANNEL, {
+      onSnapshot: (snapshot) => this.#replace(snapshot),
+      onEvent: (event) => this.#hear(event),
+    });
+    return "";
   }
-  changed.add(card);
-  redraw();
-}
 
-function remove(card) {
-  clearTimeout(card.leaving);
-  cards.delete(card.order.id);
-  changed.delete(card);
-  take(card);
-  redraw();
-}
+  onState({ name }) {
+    document.body.dataset.link = name;
+  }
 
-function redraw() {
-  frame ||= requestAnimationFrame(draw);
-}
+  // What is heard
 
-function draw() {
-  frame = 0;
-  const now = clock.now();
-  for (const card of changed) {
-    changed.delete(card);
+  #replace(snapshot) {
+    clock.set(snapshot.at);
+    this.#fleet.replace(snapshot);
+    byId("truncated").hidden = !this.#fleet.truncated;
+    document.body.dataset.loaded = "yes";
+    for (const id of ["filters", "views", "unfold"]) byId(id).hidden = false;
+    if (this.#selected && !this.#fleet.entries.has(this.#selected)) this.select(null);
+    this.#mark("lanes", "crew", "alarms");
+    this.#map.everything();
+    this.#readParties(this.#client);
+  }
+
+  #hear(event) {
+    if (event.type === "driver.location") {
+      const place = event.data ?? event;
+      if (this.#fleet.locate({ driver: event.driver, ...place })) {
+        this.#map.courier(place.driver ?? event.driver);
+        this.#mark("crew");
+      }
+      return;
+    }
+    const entry = this.#fleet.hear(event);
+    if (entry === "unknown") return this.#client.renew(CHANNEL);
+    if (event.driver && event.type === "driver.duty" && !this.#fleet.couriers.has(event.driver)) {
+      this.#readCourier(event.driver);
+    }
+    if (!event.order || event.type.startsWith("courier.") || event.type === "driver.duty") this.#mark("crew");
+    if (event.driver) this.#map.courier(event.driver);
+    if (event.order && event.order === this.#selected) {
+      const known = this.#fleet.entries.get(event.order);
+      if (known) this.#dossier.hear(event, known.order.store.tz, this.#names);
+    }
+    if (!entry) return this.#mark("alarms");
+    if (isFinished(entry.order)) {
+      this.#mark("crew");
+      entry.gone ||= setTimeout(() => this.#leave(entry), LINGER);
+    }
+    this.#mark("lanes", "alarms");
+    if (entry.order.driver) this.#map.courier(entry.order.driver.id);
+    if (entry.order.id === this.#selected) this.#map.order(entry.order);
+  }
+
+  #leave(entry) {
+    const { id } = entry.order;
+    entry.gone = 0;
+    if (this.#fleet.entries.get(id) !== entry || !isFinished(entry.order)) return;
+    // Whoever looks at it may read on; it is off the board.
+    if (id === this.#selected) return void (entry.gone = setTimeout(() => this.#leave(entry), LINGER));
+    this.#fleet.forget(id);
+    this.#mark("lanes");
+  }
+
+  async #read(path) {
+    const answer = await fetch(path, { headers: { authorization: `Bearer ${this.#token}` } });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    return answer.json();
+  }
+
+  /** Couriers and stores, page by page. */
+  async #readParties(client) {
+    const all = async (name, known) => {
+      const there = new Set();
+      let cursor = "";
+      for (let page = 0; page < PAGES_MAX; page += 1) {
+        const answer = await this.#read(`v1/${name}?limit=${PAGE}${cursor && `&cursor=${cursor}`}`);
+        if (client !== this.#client) return;
+        for (const one of answer[name]) {
+          there.add(one.id);
+          known.set(one.id, one);
+        }
+        this.#mark("crew", "lanes");
+        if (!answer.next) break;
+        cursor = encodeURIComponent(answer.next);
+      }
+      for (const id of known.keys()) if (!there.has(id)) known.delete(id);
+    };
     try {
-      place(card);
-      paint(card, now);
+      await all("stores", this.#fleet.stores);
+      await all("drivers", this.#fleet.couriers);
     } catch (failure) {
-      // One order that cannot be shown must not hide the others.
+      // The orders are there all the same, and with the next snapshot it is tried again.
       console.error(failure);
-      remove(card);
+    }
+    if (client !== this.#client) return;
+    this.#filters.offer();
+    this.#map.everything();
+    this.#mark("crew", "lanes", "alarms");
+  }
+
+  async #readCourier(id) {
+    try {
+      this.#fleet.couriers.set(id, await this.#read(`v1/drivers/${id}`));
+      this.#filters.offer();
+      this.#map.courier(id);
+      this.#mark("crew");
+    } catch {
+      // It is gone already.
     }
   }
-  let open = 0;
-  for (const [name, column] of columns) {
-    const count = column.cards.filter((card) => !isFinished(card.order)).length;
-    open += count;
-    for (const element of column.counts) setText(element, String(count));
-    column.empty.hidden = column.cards.length > 0;
-    if (name === "scheduled") {
-      column.section.hidden = count === 0;
-      byId("count-scheduled").hidden = count === 0;
+
+  // What is shown
+
+  #mark(...parts) {
+    for (const part of parts) this.#stale.add(part);
+    if (this.#timer) return;
+    const wait = Math.max(0, this.#drawn + GAP - performance.now());
+    this.#timer = setTimeout(() => requestAnimationFrame(() => this.#draw()), wait);
+  }
+
+  #draw() {
+    this.#timer = 0;
+    this.#drawn = performance.now();
+    const stale = this.#stale;
+    this.#stale = new Set();
+    if (stale.has("lanes")) this.#drawLanes();
+    if (stale.has("crew")) this.#drawCrew();
+    if (stale.has("alarms")) {
+      const alarms = this.#fleet.alarms(clock.now());
+      this.#alarms.show(alarms, clock.now(), document.body.dataset.loaded === "yes");
+      this.#map.alarm(alarms);
+    }
+    this.#drawDossier();
+  }
+
+  #drawLanes() {
+    const now = clock.now();
+    const focused = document.activeElement?.closest?.(".ticket")?.dataset.id;
+    const lane = focused && [...this.#lanes.values()].find(({ reel }) => reel.holds(focused));
+    const passes = this.#filters.passes();
+    let [open, late] = [0, 0];
+    for (const [name, { section, reel, count, late: lateWord, none }] of this.#lanes) {
+      const entries = this.#fleet.column(name, passes);
+      reel.set(entries);
+      const alive = entries.filter(({ order }) => !isFinished(order));
+      const behind = alive.filter((entry) => lateness(entry, now) > 0).length;
+      open += alive.length;
+      late += behind;
+      setText(count, String(alive.length));
+      setText(lateWord, behind ? `${behind} late` : "");
+      none.hidden = entries.length > 0;
+      if (name === "scheduled") section.hidden = entries.length === 0;
+    }
+    // Whoever was on a card that has moved goes with it, and else stays where it was.
+    if (lane && !lane.reel.holds(focused)) {
+      const there = [...this.#lanes.values()].find(({ reel }) => reel.has(focused));
+      if (!there?.reel.focus(focused)) lane.reel.focusAt(0);
+    }
+    setText(byId("open"), String(open));
+    setText(byId("late-sum"), `${late} late`);
+    byId("late-sum").hidden = late === 0;
+    document.title = `${open} open${late ? `, ${late} late` : ""} · Dispatch · ordercast`;
+  }
+
+  /** The order that couriers are listed for. */
+  #orderAtHand() {
+    const entry = this.#fleet.entries.get(this.#dragged);
+    return entry?.order ?? null;
+  }
+
+  #drawCrew() {
+    const order = this.#orderAtHand();
+    const mates = candidates(this.#fleet, order);
+    this.#crew.set(mates);
+    const working = mates.filter(({ courier }) => courier.duty === "on").length;
+    setText(byId("crew-count"), String(working));
+    byId("crew").querySelector(".none").hidden = mates.length > 0;
+    byId("crew-for").hidden = !order;
+    if (order) setText(byId("crew-for"), `For ${order.short_code}: the nearest with room first`);
+    const free = mates.filter(({ courier, load }) => courier.duty === "on" && load === 0).length;
+    setText(byId("map-words"), `${working} couriers on duty, ${free} free · ${this.#fleet.stores.size} stores`);
+  }
+
+  #drawDossier() {
+    const entry = this.#fleet.entries.get(this.#selected);
+    if (!entry) return;
+    const driver = entry.order.driver?.id;
+    const gps = driver ? this.#fleet.gpsAge(driver, clock.now()) : null;
+    this.#dossier.paint(entry, this.#names, clock.now(), gps !== null && gps > 60_000 ? gps : null);
+  }
+
+  #tick() {
+    if (document.visibilityState !== "hidden") this.#mark("lanes", "crew", "alarms");
+  }
+
+  /** Shows an order beside the board, or none. */
+  select(id, bring = false) {
+    const entry = this.#fleet.entries.get(id);
+    const before = this.#selected;
+    this.#selected = entry ? id : null;
+    byId("dossier-tab").hidden = !entry;
+    if (entry) {
+      setText(byId("dossier-tab"), `Order ${entry.order.short_code}`);
+      this.#dossier.open(entry, this.#names);
+      this.#map.order(entry.order, true);
+      if (bring) this.#lanes.get(entry.column)?.reel.focus(id);
+      document.body.dataset.view = "map";
+    } else {
+      this.#dossier.close();
+      this.#map.order(null);
+      if (before) document.body.dataset.view = "orders";
+      const lane = [...this.#lanes.values()].find(({ reel }) => reel.has(before));
+      if (before && document.activeElement === document.body) lane?.reel.focus(before);
+    }
+    this.#pressView();
+    this.#tab(entry ? "dossier" : "crew");
+    for (const { reel } of this.#lanes.values()) reel.repaint();
+  }
+
+  #tab(name) {
+    for (const which of ["crew", "dossier"]) {
+      const here = which === name;
+      byId(which).hidden = !here;
+      byId(`${which}-tab`).setAttribute("aria-selected", String(here));
+      byId(`${which}-tab`).tabIndex = here ? 0 : -1;
+    }
+    this.#mark("crew");
+  }
+
+  #pressView() {
+    for (const button of byId("views").children) {
+      button.setAttribute("aria-pressed", String(button.dataset.view === document.body.dataset.view));
     }
   }
-  setText(byId("open"), String(open));
-  document.title = `${open} open · Board · ordercast`;
-}
 
-const since = ({ stamps, release_at }) => stamps.placed ?? release_at ?? stamps.created;
-
-/** Puts a card where it belongs: its column, after those that are older. */
-function place(card) {
-  const { order } = card;
-  // A finished order stays where it was for its last moment; if it was nowhere, it has none.
-  const name = isFinished(order) ? card.column : COLUMN[order.status];
-  if (!name) return remove(card);
-  const key = `${since(order)} ${order.id}`;
-  if (name === card.column && key === card.key) return;
-  const { activeElement } = document;
-  const focused = card.element.contains(activeElement);
-  const arrived = card.column !== null;
-  take(card);
-  const column = columns.get(name);
-  const nth = search(column.cards, key);
-  column.cards.splice(nth, 0, card);
-  column.list.insertBefore(card.element, column.cards[nth + 1]?.element ?? null);
-  [card.column, card.key] = [name, key];
-  if (focused) activeElement.focus({ preventScroll: true });
-  if (arrived) card.element.dataset.moved = "yes";
-}
-
-/** Takes a card from its column. */
-function take(card) {
-  card.element.remove();
-  if (!card.column) return;
-  const list = columns.get(card.column).cards;
-  list.splice(search(list, card.key), 1);
-  card.column = null;
-}
-
-/** Where in a sorted list of cards `key` is, or would be. */
-function search(list, key) {
-  let [low, high] = [0, list.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle].key < key) low = middle + 1;
-    else high = middle;
+  #picked(kind, id) {
+    if (kind === "courier") {
+      const orders = [...(this.#fleet.loads.get(id) ?? [])];
+      if (orders.length > 0 && !orders.includes(this.#selected)) return this.select(orders[0], true);
+      this.#map.choose(id);
+      this.#tab("crew");
+      this.#crew.reveal(id);
+    } else if (kind === "store") {
+      this.#filters.showStore(id);
+    } else if (this.#selected) {
+      this.select(null);
+    }
   }
-  return low;
-}
 
-function paint(card, now) {
-  const { order, parts, element } = card;
-  const count = order.items.reduce((sum, { qty }) => sum + qty, 0);
-  setText(parts.code, order.short_code);
-  setText(parts.store, order.store.name);
-  const [icon, words] = standing(order);
-  setText(parts.items, `${count} ${count === 1 ? "item" : "items"}${note(order)}`);
-  setText(parts.icon, icon);
-  setText(parts.leg, words);
-  element.classList.toggle("finished", isFinished(order));
-  paintTimes(card, now);
-}
-
-/** What a column does not say by itself. */
-function note({ status }) {
-  if (status === "accepted") return " · accepted, not started";
-  if (status === "returning") return " · returning";
-  return "";
-}
-
-/** Who has the order, or will have it. */
-function standing(order) {
-  if (isFinished(order)) return FINISH[order.status];
-  if (order.status === "scheduled" && order.window) {
-    const { window: { from, to }, store: { tz } } = order;
-    return ["◷", `${daySpanOf(from, to, tz)} ${zoneOf(from, tz)}`.trim()];
+  #goAside(name, direction, at) {
+    const names = COLUMNS.filter((other) => !this.#lanes.get(other).section.hidden);
+    for (let nth = names.indexOf(name) + direction; names[nth]; nth += direction) {
+      const { reel, section } = this.#lanes.get(names[nth]);
+      if (reel.length === 0) continue;
+      section.scrollIntoView({ block: "nearest", inline: "nearest" });
+      return reel.focusAt(Math.min(at, reel.length - 1));
+    }
+    return false;
   }
-  if (order.fulfilment === "collection") return ["⌂", "customer collects"];
-  if (order.fulfilment === "store_delivery") return ["⌂", "store delivers"];
-  const [icon, where] = LEG[order.leg] ?? ["", order.leg];
-  const back = order.status === "returning" ? "back to the store" : where;
-  return order.driver ? [icon, `${order.driver.display_name ?? order.driver.name} · ${back}`] : [icon, where];
-}
 
-/** What changes by itself as time passes. */
-function paintTimes({ order, parts }, now) {
-  if (isFinished(order)) {
-    setText(parts.age, "");
-    setText(parts.late, "");
-    return;
+  // What is done
+
+  #listen(scrolls) {
+    byId("lanes").addEventListener("click", (event) => {
+      const id = event.target.closest(".ticket")?.dataset.id;
+      if (id) this.select(id === this.#selected ? null : id);
+    });
+    byId("lanes").addEventListener("keydown", (event) => {
+      const id = event.target.closest(".ticket")?.dataset.id;
+      if (!id || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key.toLowerCase() !== "a") return;
+      event.preventDefault();
+      this.#acting.askCourier(id);
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !event.defaultPrevented && !document.querySelector("dialog[open]")) {
+        this.select(null);
+      }
+    });
+    document.querySelector(".crew-box").addEventListener("click", (event) => {
+      const id = event.target.closest(".mate")?.dataset.id;
+      if (id) {
+        this.#map.choose(id, true);
+        this.#crew.repaint();
+      }
+    });
+    const tabs = ["crew", "dossier"];
+    for (const name of tabs) {
+      byId(`${name}-tab`).addEventListener("click", () => this.#tab(name));
+      byId(`${name}-tab`).addEventListener("keydown", (event) => {
+        if (!["ArrowLeft", "ArrowRight"].includes(event.key) || byId("dossier-tab").hidden) return;
+        const other = tabs.find((tab) => tab !== name);
+        this.#tab(other);
+        byId(`${other}-tab`).focus();
+      });
+    }
+    byId("views").addEventListener("click", (event) => {
+      const view = event.target.closest("button")?.dataset.view;
+      if (!view) return;
+      document.body.dataset.view = view;
+      this.#pressView();
+    });
+    let before = "crew";
+    dragging({
+      idAt: (element) => element.closest?.(".ticket")?.dataset.id ?? null,
+      title: (id) => this.#fleet.entries.get(id)?.order.short_code ?? "",
+      scrolls: () => scrolls,
+      targetAt: (element, x, y) => this.#targetAt(element, x, y),
+      judge: (id, key) => this.#judge(id, key),
+      drop: (id, key, refusal) => {
+        if (key?.courier) this.#acting.assign(id, key.courier);
+        else if (key?.column) this.#acting.act(id, columnMove(...this.#standing(id), key.column)?.action);
+        else if (refusal) this.#acting.tell(`Refused: ${refusal}`, "bad");
+      },
+      onStart: (id) => {
+        this.#dragged = id;
+        before = byId("crew").hidden ? "dossier" : "crew";
+        this.#tab("crew");
+        scrolls.scrollTop = 0;
+        this.#drawCrew();
+      },
+      onEnd: () => {
+        this.#dragged = null;
+        this.#tab(before);
+      },
+    });
   }
-  const age = now - Date.parse(since(order));
-  setText(parts.age, order.status === "scheduled" ? "" : minutes(age));
-  const due = dueOf(order);
-  const late = due ? now - Date.parse(due[1]) : -1;
-  setText(parts.late, late >= 60_000 ? `▲ ${due[0]} ${ago(late)} late` : "");
+
+  #standing(id) {
+    const { order, column } = this.#fleet.entries.get(id);
+    return [order, column];
+  }
+
+  #targetAt(element, x, y) {
+    const mate = element?.closest(".mate");
+    if (mate) return { key: { courier: mate.dataset.id }, mark: mate };
+    if (element?.closest("#map")) {
+      const courier = this.#map.courierAt(x, y);
+      return courier ? { key: { courier }, mark: byId("map") } : null;
+    }
+    const lane = element?.closest(".lane");
+    return lane ? { key: { column: lane.dataset.column }, mark: lane } : null;
+  }
+
+  #judge(id, { courier, column }) {
+    if (!this.#fleet.entries.has(id)) return { refusal: "It is over" };
+    const [order, own] = this.#standing(id);
+    if (column) {
+      const move = columnMove(order, own, column);
+      return move?.action ? { words: move.words } : move;
+    }
+    const mate = this.#fleet.couriers.get(courier);
+    if (!mate) return { refusal: "Not known" };
+    const refusal = assignRefusal(order, mate, this.#fleet.load(courier));
+    const name = mate.display_name ?? mate.name;
+    if (refusal) return { refusal: `${name}: ${refusal.toLowerCase()}` };
+    return { words: order.driver ? `Hand over to ${name}` : `Assign to ${name}` };
+  }
+
+  #say(words) {
+    setText(byId("polite"), words);
+  }
 }
 
-/** What is expected next of an order, and when. */
-function dueOf(order) {
-  const due = {
-    placed: ["answer", order.accept_by],
-    accepted: ["kitchen", order.ready_eta],
-    preparing: ["kitchen", order.ready_eta],
-    picked_up: ["delivery", order.dropoff_eta_hi ?? order.dropoff_eta],
-  }[order.status];
-  return due?.[1] ? due : null;
-}
-
-function tick() {
-  if (document.visibilityState === "hidden") return;
-  const now = clock.now();
-  for (const card of cards.values()) paintTimes(card, now);
-}

@@ -15,6 +15,8 @@ const DELAY_MAX = 20_000;
 const OPEN_LIMIT = 10_000;
 /** How long a reply may take. */
 const REPLY_LIMIT = 5_000;
+/** How long a call may take: it waits for a commit. */
+const CALL_LIMIT = 15_000;
 /** How long a ping may be overdue until the link counts as dead. */
 const PING_GRACE = 10_000;
 /** How long a link may take to prove that it lives, after the page was hidden or offline. */
@@ -22,6 +24,8 @@ const PROBE_LIMIT = 3_000;
 /** Between two fresh snapshots that a page asks for, or two renewals the server asks for. */
 const RENEW_PAUSE = 5_000;
 
+/** The number of a call that was not answered before the link was lost. */
+export const LOST = 0;
 const TOKEN_EXPIRED = 109;
 const MESSAGE_TOO_BIG = 1009;
 const STATE_INVALIDATED = 3014;
@@ -41,6 +45,22 @@ const ENDS = new Map([
   [3508, "The server does not offer what this page needs. Reload it."],
 ]);
 
+/**
+ * Why a call was not done. `code` is the protocol's number, `word` the problem's name (as in
+ * `pin_wrong`) or "", `message` a sentence. While `lost`, nobody knows whether it was done: what
+ * has an idempotency key is asked again. `temporary` is what may be tried again later.
+ */
+export class Refused extends Error {
+  constructor({ code, message = "", temporary = false }) {
+    const [, word = "", text = message] = /^([a-z_]+): (.*)$/s.exec(message) ?? [];
+    super(text);
+    this.code = code;
+    this.word = word;
+    this.lost = code === LOST;
+    this.temporary = temporary || this.lost || code === 503;
+  }
+}
+
 /** Whether a close with this code is the last word. */
 export const isFinal = (code) =>
   code === MESSAGE_TOO_BIG || (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
@@ -52,9 +72,9 @@ const endText = (code, reason) =>
 const delayFor = (attempt) =>
   Math.min(DELAY_MAX, DELAY_MIN + Math.random() * Math.min(DELAY_MAX, DELAY_MIN * 2 ** attempt));
 
-/** Where sockets are served, beside the page. */
+/** Where sockets are served, beside the folder of this file; pages may lie deeper. */
 const socketUrl = () => {
-  const url = new URL("connection/websocket", document.baseURI);
+  const url = new URL("../connection/websocket", import.meta.url);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
   url.search = "";
@@ -78,7 +98,7 @@ export class Client {
   #pingLimit = Infinity;
   #attempt = 0;
   #lastId = 0;
-  /** Replies awaited: id to `{ due, take }`. */
+  /** Replies awaited: id to `{ due, take, lost }`. */
   #awaited = new Map();
   #channels = new Map();
   #retry = 0;
@@ -125,6 +145,23 @@ export class Client {
         this.#subscribing(channel),
       ]);
     }, wait);
+  }
+
+  /**
+   * Calls a method of the API by its name, as in `order.accept`; resolves to its answer. Rejects
+   * with `Refused`. What is not connected has lost it at once: this keeps nothing for later.
+   */
+  call(method, data = {}) {
+    return new Promise((resolve, reject) => {
+      const lost = () => reject(new Refused({ code: LOST, message: "The connection was lost." }));
+      if (!this.#connected) return lost();
+      this.#send([{
+        command: { rpc: { method, data } },
+        take: ({ error, rpc }) => (error ? reject(new Refused(error)) : resolve(rpc.data)),
+        lost,
+        limit: CALL_LIMIT,
+      }]);
+    });
   }
 
   /** Connects, and stays connected. */
@@ -178,7 +215,9 @@ export class Client {
   #drop() {
     clearInterval(this.#watch);
     this.#connected = false;
+    const awaited = [...this.#awaited.values()];
     this.#awaited.clear();
+    for (const { lost } of awaited) lost?.();
     for (const channel of this.#channels.values()) {
       channel.live = false;
       clearTimeout(channel.timer);
@@ -243,9 +282,9 @@ export class Client {
   }
 
   #send(commands) {
-    const lines = commands.map(({ command, take, limit = REPLY_LIMIT }) => {
+    const lines = commands.map(({ command, take, lost, limit = REPLY_LIMIT }) => {
       const id = (this.#lastId += 1);
-      this.#awaited.set(id, { due: Date.now() + limit, take });
+      this.#awaited.set(id, { due: Date.now() + limit, take, lost });
       return JSON.stringify({ id, ...command });
     });
     this.#socket.send(lines.join("\n"));

@@ -2,6 +2,7 @@
 // words for times.
 
 import { Client } from "./client.js";
+import { canScan, scan, tokenIn } from "./scan.js";
 
 export const byId = (id) => document.getElementById(id);
 
@@ -10,61 +11,78 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const TOKEN = "ordercast.token";
-const ORDER = "ordercast.order";
-/** Used where the browser keeps nothing for us. */
-const kept = new Map();
+/** What a page keeps of whom it is shown to: for its tab, or on this device for good. */
+class Memory {
+  #prefix;
+  #storage = null;
+  /** Used where the browser keeps nothing for us. */
+  #kept = new Map();
 
-function keep(key, value) {
-  kept.set(key, value);
-  try {
-    sessionStorage.setItem(key, value);
-  } catch {
-    // Then a reload asks again.
+  constructor(name, lasting) {
+    this.#prefix = name ? `ordercast.${name}.` : "ordercast.";
+    try {
+      this.#storage = lasting ? localStorage : sessionStorage;
+    } catch {
+      // Then a reload asks again.
+    }
   }
-}
 
-function recall(key) {
-  try {
-    return sessionStorage.getItem(key) ?? kept.get(key) ?? "";
-  } catch {
-    return kept.get(key) ?? "";
+  keep(key, value) {
+    this.#kept.set(key, value);
+    try {
+      this.#storage?.setItem(this.#prefix + key, value);
+    } catch {
+      // The same.
+    }
+  }
+
+  recall(key) {
+    try {
+      return this.#storage?.getItem(this.#prefix + key) ?? this.#kept.get(key) ?? "";
+    } catch {
+      return this.#kept.get(key) ?? "";
+    }
   }
 }
 
 /** What the address says after `#`, which no server is ever told. The token is taken out. */
-function readAddress() {
+function readAddress(memory) {
   const given = new URLSearchParams(location.hash.slice(1));
   const token = given.get("token")?.trim();
   const order = given.get("order")?.trim();
   if (token) {
-    keep(TOKEN, token);
+    memory.keep("token", token);
     // The order that was looked at with another token is none of this one's.
-    keep(ORDER, order ?? "");
+    memory.keep("order", order ?? "");
     given.delete("token");
     const rest = given.toString();
     history.replaceState(history.state, "", rest ? `#${rest}` : location.pathname);
   } else if (order) {
-    keep(ORDER, order);
+    memory.keep("order", order);
   }
 }
 
-/** The only order a customer's token names. Reading it proves nothing; the server decides. */
-function soleOrder(token) {
+/** What a token says of itself. Reading it proves nothing; the server decides. */
+export function claimsOf(token) {
   try {
-    const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { orders } = JSON.parse(atob(claims));
-    return orders.length === 1 ? orders[0] : "";
+    const text = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (letter) => letter.charCodeAt(0))));
   } catch {
-    return "";
+    return {};
   }
 }
+
+/** The only order a customer's token names. */
+const soleOrder = ({ orders }) => (orders?.length === 1 ? orders[0] : "");
 
 /**
- * Runs a page. `begin(client, order)` subscribes; it returns a text when it cannot. Starts over
- * whenever another token or order is given.
+ * Runs a page. `begin(client, order, token)` subscribes; it returns a text when it cannot. Starts
+ * over whenever another token or order is given. `onState(state, client)` hears of each change of
+ * the connection. A page with a `name` keeps its token apart from other pages', and one that is
+ * `lasting` keeps it on this device instead of in the tab.
  */
-export function run(begin) {
+export function run(begin, { name = "", lasting = false, onState = () => {} } = {}) {
+  const memory = new Memory(name, lasting);
   const [form, note, content] = [byId("entry"), byId("entry-note"), byId("content")];
   const [tokenField, orderField, forget] = ["entry-token", "entry-order", "forget"].map(byId);
   let client = null;
@@ -81,9 +99,9 @@ export function run(begin) {
   const enter = () => {
     client?.stop();
     shown = false;
-    readAddress();
-    const token = recall(TOKEN);
-    const order = recall(ORDER) || soleOrder(token);
+    readAddress(memory);
+    const token = memory.recall("token");
+    const order = memory.recall("order") || soleOrder(claimsOf(token));
     if (orderField) orderField.value = order;
     const light = new Light(byId("light"));
     if (!token) {
@@ -94,8 +112,9 @@ export function run(begin) {
       shown ||= state.name === "live";
       light.show(state.name, () => client.heard);
       if (state.name === "ended") ask(state.text);
+      onState(state, client);
     });
-    const missing = begin(client, order);
+    const missing = begin(client, order, token);
     if (missing) {
       light.show("idle");
       return ask(missing);
@@ -107,15 +126,25 @@ export function run(begin) {
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const token = tokenField.value.trim();
-    if (token) keep(TOKEN, token);
+    const token = tokenIn(tokenField.value);
+    if (token) memory.keep("token", token);
     tokenField.value = "";
-    if (orderField) keep(ORDER, orderField.value.trim());
+    if (orderField) memory.keep("order", orderField.value.trim());
     enter();
   });
+  const scanner = byId("scan");
+  if (scanner) {
+    scanner.hidden = !canScan();
+    scanner.addEventListener("click", async () => {
+      const read = await scan(byId("scanner"));
+      if (!read) return tokenField.focus();
+      tokenField.value = read;
+      form.requestSubmit();
+    });
+  }
   forget.addEventListener("click", () => {
-    keep(TOKEN, "");
-    keep(ORDER, "");
+    memory.keep("token", "");
+    memory.keep("order", "");
     history.replaceState(history.state, "", location.pathname);
     enter();
     tokenField.focus();
@@ -136,6 +165,13 @@ const LIGHTS = {
   ended: ["■", "Not connected"],
 };
 
+/** How long a link may be down before a page says so in a banner, in milliseconds. */
+const BANNER_AFTER = 3_000;
+
+/**
+ * The light in the head, and, where a page has one, the banner `#offline` that says in a sentence
+ * how old is what it shows.
+ */
 class Light {
   static #ticking = 0;
   #element;
@@ -155,8 +191,14 @@ class Light {
     setText(iconElement, icon);
     const say = () => {
       const stale = this.#wasLive && name !== "live";
-      const since = stale ? ` last heard ${ago(Date.now() - heard())} ago` : "";
-      setText(wordElement, word + since);
+      const age = Date.now() - heard();
+      setText(wordElement, stale ? `${word} last heard ${ago(age)} ago` : word);
+      const banner = byId("offline");
+      if (!banner) return;
+      banner.hidden = !stale || name === "ended" || age < BANNER_AFTER;
+      // Whole steps, so that it is not read out each second.
+      const old = age < 60_000 ? "less than a minute" : minutes(age);
+      if (!banner.hidden) setText(banner.querySelector("[data-age]"), old);
     };
     say();
     if (this.#wasLive && name !== "live") Light.#ticking = setInterval(say, 1_000);
@@ -215,6 +257,9 @@ const DAY = { weekday: "short", day: "numeric", month: "short" };
 
 /** A time of day at the store, as in `18:20`. */
 export const timeOf = (at, tz) => format(tz, TIME).format(new Date(at));
+
+/** A day at the store, as in `Tue 3 Mar`. */
+export const dayOf = (at, tz) => format(tz, DAY).format(new Date(at));
 
 /** Two of them, as in `18:20–18:30`. */
 export const spanOf = (from, to, tz) => format(tz, TIME).formatRange(new Date(from), new Date(to));

@@ -1,0 +1,150 @@
+// The sheet on which a courier proves a hand-over: a photo, a signature, a scanned code, a PIN.
+
+import { byId, setText } from "./page.js";
+import { canScan, scan } from "./scan.js";
+
+/** Most bytes of a picture; base64 makes a third more of it. */
+const PICTURE_MAX = 200_000;
+/** Longest side of a photo, in pixels, tried in this order until it is small enough. */
+const SIDES = [1_280, 960, 640];
+const HEADS = { pickup: "Pick-up", dropoff: "Hand over", return: "Bring back" };
+
+let photo = "";
+let drawn = false;
+let take = null;
+
+const sheet = () => byId("proof");
+const pad = () => byId("pad");
+
+/** A picture as base64, without its head. */
+const bare = (url) => url.slice(url.indexOf(",") + 1);
+
+/** Reads a file and makes it small; "" when it is no picture. */
+async function shrink(file) {
+  let picture;
+  try {
+    picture = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    return "";
+  }
+  const canvas = byId("photo-view");
+  for (const side of SIDES) {
+    const by = Math.min(1, side / Math.max(picture.width, picture.height));
+    [canvas.width, canvas.height] = [Math.round(picture.width * by), Math.round(picture.height * by)];
+    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+    for (const quality of [0.8, 0.6, 0.4]) {
+      const data = bare(canvas.toDataURL("image/jpeg", quality));
+      if (data.length * 0.75 <= PICTURE_MAX) return data;
+    }
+  }
+  return "";
+}
+
+function complain(text) {
+  const note = byId("proof-note");
+  setText(note, text);
+  note.hidden = !text;
+}
+
+function clearPad() {
+  drawn = false;
+  const pen = pad().getContext("2d");
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, pad().width, pad().height);
+}
+
+/** Makes the pad one that can be written on. */
+function beWritten() {
+  const canvas = pad();
+  const pen = canvas.getContext("2d");
+  const place = ({ clientX, clientY }) => {
+    const box = canvas.getBoundingClientRect();
+    return [(clientX - box.left) * canvas.width / box.width, (clientY - box.top) * canvas.height / box.height];
+  };
+  let writing = false;
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    writing = true;
+    pen.beginPath();
+    pen.moveTo(...place(event));
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!writing) return;
+    drawn = true;
+    Object.assign(pen, { lineWidth: 4, lineCap: "round", lineJoin: "round", strokeStyle: "#111" });
+    pen.lineTo(...place(event));
+    pen.stroke();
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(name, () => { writing = false; });
+  }
+}
+
+/** Makes the sheet ready, once. */
+export function begin() {
+  beWritten();
+  byId("pad-clear").addEventListener("click", clearPad);
+  byId("proof-no").addEventListener("click", () => sheet().close());
+  byId("scan-bag").hidden = !canScan();
+  byId("scan-bag").addEventListener("click", async () => {
+    byId("scan-text").value = await scan(byId("scanner")) || byId("scan-text").value;
+  });
+  byId("photo-file").addEventListener("change", async ({ target }) => {
+    const [file] = target.files;
+    target.value = "";
+    if (!file) return;
+    photo = await shrink(file);
+    byId("photo-view").hidden = !photo;
+    setText(byId("photo-word"), photo ? "Take another" : "Take a photo");
+    complain(photo ? "" : "That picture could not be read.");
+  });
+  byId("proof-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    confirm();
+  });
+}
+
+/**
+ * Asks for these kinds of proof of a hand-over. `given(proofs, pin)` gets the bodies of the proofs
+ * and the PIN; `refusal` is what was wrong with the last try.
+ */
+export function ask(kinds, point, words, given, refusal = "") {
+  take = { kinds, point, given };
+  photo = "";
+  clearPad();
+  byId("photo-view").hidden = true;
+  setText(byId("photo-word"), "Take a photo");
+  byId("scan-text").value = "";
+  byId("pin-text").value = "";
+  for (const kind of ["photo", "signature", "scan", "pin"]) {
+    byId(`proof-${kind}`).hidden = !kinds.includes(kind);
+  }
+  setText(byId("proof-head"), HEADS[point]);
+  setText(byId("proof-yes"), words);
+  complain(refusal);
+  if (!sheet().open) sheet().showModal();
+  if (kinds.includes("pin") && kinds.length === 1) byId("pin-text").focus();
+}
+
+function confirm() {
+  const { kinds, point, given } = take;
+  const [code, pin] = [byId("scan-text").value.trim(), byId("pin-text").value.trim()];
+  const proofs = [];
+  for (const kind of kinds) {
+    if (kind === "photo") {
+      if (!photo) return complain("Take the photo first.");
+      proofs.push({ point, kind, data: photo, content_type: "image/jpeg" });
+    } else if (kind === "signature") {
+      if (!drawn) return complain("It is to be signed first.");
+      proofs.push({ point, kind, data: bare(pad().toDataURL("image/png")), content_type: "image/png" });
+    } else if (kind === "scan") {
+      if (!code) return complain("Scan the code on the bag, or type it.");
+      proofs.push({ point, kind, ref: code });
+    } else if (!/^\d{4}$/.test(pin)) {
+      complain("The PIN has four digits.");
+      return byId("pin-text").focus();
+    }
+  }
+  sheet().close();
+  given(proofs, pin);
+}
