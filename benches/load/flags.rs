@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Flags {
     /// What to do; with --test all of them, in miniature
-    #[arg(value_enum, required_unless_present = "test")]
+    #[arg(value_enum, required_unless_present_any = ["test", "child"])]
     pub(crate) scenario: Option<Scenario>,
     /// A server that runs already, as in http://10.0.0.7:8080; without it one is started
     #[arg(long, value_name = "URL", requires = "key")]
