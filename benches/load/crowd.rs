@@ -117,32 +117,36 @@ impl Crowd {
             reached: Notify::new(),
             to: audience,
         });
-        let seats = invited.into_iter().enumerate().map(|(nth, invited)| {
-            let Invited { address, codec, token, channel } = invited;
-            Arc::new(Seat {
-                nth,
-                address,
-                codec,
-                token,
-                channel,
-                state: Mutex::new(State::default()),
-                stands: AtomicBool::new(false),
-                losses: AtomicU32::new(0),
-            })
-        });
-        let mut crowd = Self { seats: seats.collect(), door, counter, tasks: JoinSet::new() };
+        let mut crowd = Self { seats: vec![], door, counter, tasks: JoinSet::new() };
         let mut progress = (0, Instant::now());
-        for seat in &crowd.seats {
-            let counter = Arc::clone(&crowd.counter) as Arc<dyn Audience>;
-            let gate = Gate(crowd.door.subscribe());
-            crowd.tasks.spawn(Arc::clone(seat).run(counter, gate));
-            while (seat.nth + 1).saturating_sub(crowd.subscriptions()) > OPENING {
+        for invited in invited {
+            crowd.invite(invited);
+            while crowd.seats.len().saturating_sub(crowd.subscriptions()) > OPENING {
                 crowd.watch_progress(&mut progress)?;
                 sleep(Duration::from_millis(2)).await;
             }
         }
         crowd.all_stand().await?;
         Ok(crowd)
+    }
+
+    /// Brings one in, and does not wait for it.
+    pub(crate) fn invite(&mut self, invited: Invited) {
+        let Invited { address, codec, token, channel } = invited;
+        let seat = Arc::new(Seat {
+            nth: self.seats.len(),
+            address,
+            codec,
+            token,
+            channel,
+            state: Mutex::new(State::default()),
+            stands: AtomicBool::new(false),
+            losses: AtomicU32::new(0),
+            gone: AtomicBool::new(false),
+        });
+        let counter = Arc::clone(&self.counter) as Arc<dyn Audience>;
+        self.tasks.spawn(Arc::clone(&seat).run(counter, Gate(self.door.subscribe())));
+        self.seats.push(seat);
     }
 
     /// How many subscriptions have been made.
@@ -171,6 +175,18 @@ impl Crowd {
         let mut progress = (0, Instant::now());
         while self.standing() < self.seats.len() {
             self.watch_progress(&mut progress)?;
+            sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until each is subscribed, or has gone home.
+    pub(crate) async fn all_settled(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let settled =
+            |seat: &Arc<Seat>| seat.stands.load(Ordering::Acquire) || seat.gone.load(Ordering::Acquire);
+        while !self.seats.iter().all(settled) {
+            ensure!(began.elapsed() < STALLED, "sockets do not get in: {}", self.trouble());
             sleep(Duration::from_millis(2)).await;
         }
         Ok(())

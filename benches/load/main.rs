@@ -14,6 +14,7 @@
 
 mod baseline;
 mod crowd;
+mod evening;
 mod fanout;
 mod flags;
 mod frame;
@@ -22,6 +23,7 @@ mod http;
 mod idle;
 mod latency;
 mod ledger;
+mod life;
 mod message;
 mod meter;
 mod pacer;
@@ -30,6 +32,7 @@ mod plot;
 mod report;
 mod rig;
 mod server;
+mod soak;
 mod socket;
 mod storm;
 mod toggle;
@@ -71,9 +74,10 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         Some(one) => vec![one],
         None => Scenario::ALL.to_vec(),
     };
+    let mut rig = runtime.block_on(Rig::new(flags))?;
     for scenario in scenarios {
         let began = std::time::Instant::now();
-        let report = runtime.block_on(one(scenario, flags, (soft, hard)))?;
+        let report = runtime.block_on(one(&mut rig, scenario, flags, (soft, hard)))?;
         if flags.test {
             eprintln!("{}: {:.1} s", scenario.name(), began.elapsed().as_secs_f64());
         }
@@ -83,8 +87,12 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
 }
 
 /// Runs one scenario and says what came of it.
-async fn one(scenario: Scenario, flags: &Flags, limits: (u64, u64)) -> anyhow::Result<Report> {
-    let mut rig = Rig::new(flags).await?;
+async fn one(
+    rig: &mut Rig,
+    scenario: Scenario,
+    flags: &Flags,
+    limits: (u64, u64),
+) -> anyhow::Result<Report> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (soft, hard) = limits;
     let mut report = Report {
@@ -102,12 +110,15 @@ async fn one(scenario: Scenario, flags: &Flags, limits: (u64, u64)) -> anyhow::R
     }
     println!("{}", report.head());
     let stages: Vec<Stage> = match scenario {
-        Scenario::Writes => writes::run(&rig, flags).await?,
-        Scenario::Latency => latency::run(&rig, flags).await?,
-        Scenario::Fanout => fanout::run(&rig, flags).await?,
-        Scenario::Idle => idle::run(&mut rig, flags).await?,
-        Scenario::Storm => storm::run(&mut rig, flags).await?,
-        _ => anyhow::bail!("not yet"),
+        Scenario::Writes => writes::run(rig, flags).await?,
+        Scenario::Latency => latency::run(rig, flags).await?,
+        Scenario::Fanout => fanout::run(rig, flags).await?,
+        Scenario::Idle => idle::run(rig, flags).await?,
+        Scenario::Storm => storm::run(rig, flags).await?,
+        Scenario::Evening => evening::run(rig, flags).await?,
+        Scenario::Soak => soak::run(rig, flags).await?,
+        // Served before there is a rig.
+        Scenario::Baseline | Scenario::Holder => vec![],
     };
     for stage in &stages {
         println!("{}", stage.text());

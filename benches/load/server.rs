@@ -103,7 +103,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            drop(kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM));
+            kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM).ok();
         }
         drop(self.child.wait());
     }

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub(crate) struct Seat {
     pub(crate) stands: AtomicBool,
     /// Connections lost that were not cut on purpose.
     pub(crate) losses: AtomicU32,
+    /// Whether it has gone home, with all heard that it came for.
+    pub(crate) gone: AtomicBool,
 }
 
 /// What one who listens knows.
@@ -82,6 +84,15 @@ impl Seat {
         matches!(stream.try_write(&frame), Ok(written) if written == frame.len())
     }
 
+    /// Goes home before the others: everything it came for has been heard.
+    pub(crate) fn go_home(&self) {
+        self.gone.store(true, Ordering::Release);
+        if let Some(stream) = self.state().stream.take() {
+            // Wakes its own task, which ends.
+            drop(SockRef::from(&*stream).shutdown(Shutdown::Both));
+        }
+    }
+
     /// Listens until the crowd is sent home.
     pub(crate) async fn run(self: Arc<Self>, audience: Arc<dyn Audience>, mut gate: Gate) {
         loop {
@@ -94,6 +105,9 @@ impl Seat {
                 () = gate.cut_after(cuts) => None,
             };
             self.stands.store(false, Ordering::Release);
+            if self.gone.load(Ordering::Acquire) {
+                return;
+            }
             let stream = self.state().stream.take();
             match ended {
                 None => {

@@ -32,7 +32,7 @@ impl Audience for Returns {
     fn subscribed(&self, _seat: &Seat, recovered: bool, at: Instant) {
         let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(waits.record(micros(at.saturating_duration_since(began))));
+        waits.record(micros(at.saturating_duration_since(began))).ok();
         self.recovered.fetch_add(u64::from(recovered), Ordering::Relaxed);
     }
 }
