@@ -72,15 +72,18 @@ fn codec(criterion: &mut Criterion) {
     });
     let envelope = event.render(Audience::Customer).unwrap();
     for codec in CODECS {
-        group.bench_function(BenchmarkId::new("a push and its frame", format!("{codec:?}")), |bencher| {
-            bencher.iter(|| {
-                let (mut publication, mut push) = (Vec::new(), Vec::new());
-                codec.encode_publication(&mut publication, black_box(&envelope), Some(90_213));
-                let channel = "order:or_01k8zjz6vhfd8vqd0kq2bnd2sw";
-                codec.encode_push_publication(&mut push, channel, &publication);
-                message_frame(codec, &push)
-            });
-        });
+        group.bench_function(
+            BenchmarkId::new("a push and its frame", format!("{codec:?}")),
+            |bencher| {
+                bencher.iter(|| {
+                    let (mut publication, mut push) = (Vec::new(), Vec::new());
+                    codec.encode_publication(&mut publication, black_box(&envelope), Some(90_213));
+                    let channel = "order:or_01k8zjz6vhfd8vqd0kq2bnd2sw";
+                    codec.encode_push_publication(&mut push, channel, &publication);
+                    message_frame(codec, &push)
+                });
+            },
+        );
     }
     let commands = concat!(
         r#"{"id":1,"connect":{"token":"eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"}}"#,
@@ -160,7 +163,7 @@ fn fanout(criterion: &mut Criterion) {
             let tenant = event(1, order).tenant;
             let mailboxes: Vec<_> = (0..listeners)
                 .map(|nth| {
-                    let codec = CODECS[usize::from(nth % 2 == 0)];
+                    let codec = if nth % 2 == 0 { Codec::Json } else { Codec::Protobuf };
                     let mailbox = Rc::new(Mailbox::new(Outlet::Body, Wire::Socket, codec, MAILBOX));
                     let listener = Listener::new(Listening {
                         topic,
@@ -197,7 +200,9 @@ fn fanout(criterion: &mut Criterion) {
                         }
                     });
                     took += began.elapsed();
-                    assert!(mailboxes.iter().map(|mailbox| drain(mailbox)).all(|chunks| chunks > 0));
+                    assert!(
+                        mailboxes.iter().map(|mailbox| drain(mailbox)).all(|chunks| chunks > 0)
+                    );
                 }
                 took
             });
@@ -280,7 +285,7 @@ impl Bench {
             window: None,
             undeliverable: Undeliverable::Return,
             proof_required: ProofRequired::default(),
-            pin: None,
+            pin: Some("0000".to_owned()),
             meta: json!({}),
         });
         self.change(Role::Platform, Target::Place { draft, request_hash: vec![0; 32] })
@@ -290,8 +295,9 @@ impl Bench {
     fn submit(&self, changes: Vec<Change>) -> Vec<OrderId> {
         let outcomes = self.runtime.block_on(self.writer.submit_all(changes));
         let orders = outcomes.into_iter().map(|outcome| {
-            let (Outcome::Placed(sheet) | Outcome::Changed(sheet)) = outcome.unwrap() else {
-                unreachable!("an order that was neither placed nor changed")
+            let outcome = outcome.unwrap();
+            let (Outcome::Placed(sheet) | Outcome::Changed(sheet)) = outcome else {
+                unreachable!("{outcome:?}")
             };
             sheet.order.id
         });
@@ -355,8 +361,11 @@ fn recovery(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let read = bench.database.read_missed(bench.tenant, scope, 0, limit);
                 let missed = bench.runtime.block_on(read).unwrap();
-                let shown: Vec<_> =
-                    missed.events.iter().filter_map(|event| event.render(Audience::Store)).collect();
+                let shown: Vec<_> = missed
+                    .events
+                    .iter()
+                    .filter_map(|event| event.render(Audience::Store))
+                    .collect();
                 assert!(shown.len() >= 4);
                 shown
             });

@@ -183,8 +183,9 @@ impl Crowd {
     /// Waits until each is subscribed, or has gone home.
     pub(crate) async fn all_settled(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let settled =
-            |seat: &Arc<Seat>| seat.stands.load(Ordering::Acquire) || seat.gone.load(Ordering::Acquire);
+        let settled = |seat: &Arc<Seat>| {
+            seat.stands.load(Ordering::Acquire) || seat.gone.load(Ordering::Acquire)
+        };
         while !self.seats.iter().all(settled) {
             ensure!(began.elapsed() < STALLED, "sockets do not get in: {}", self.trouble());
             sleep(Duration::from_millis(2)).await;

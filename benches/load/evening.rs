@@ -127,7 +127,8 @@ pub(crate) async fn play(rig: &Rig, flags: &Flags, seconds: u64) -> anyhow::Resu
     let mut stage = Stage::new(name);
     let running = meter.run(&format!("{:?}", flags.profile));
     let began = Instant::now() + Duration::from_millis(20);
-    let until = began + Duration::from_secs(seconds) + if flags.test { town.life } else { Duration::ZERO };
+    let until =
+        began + Duration::from_secs(seconds) + if flags.test { town.life } else { Duration::ZERO };
     let due = life.due(began);
     let pacing = {
         let (target, work) = (target.clone(), Arc::clone(&life) as Arc<dyn Work>);
@@ -172,7 +173,12 @@ async fn welcome(
     let tokens = target.customers(std::slice::from_ref(&order)).await?;
     for token in tokens {
         let (address, codec) = (target.address, flags.codec.of(nth / 2));
-        crowd.invite(Invited { address, codec, token, channel: Some(format!("order:{order}").into()) });
+        crowd.invite(Invited {
+            address,
+            codec,
+            token,
+            channel: Some(format!("order:{order}").into()),
+        });
     }
     Ok(())
 }

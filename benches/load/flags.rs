@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
+use ordercast::protocol::Codec;
 
 /// Loads an ordercast server, verifies what it did, and reports what it took.
 #[derive(Debug, Clone, Parser)]
@@ -12,7 +13,7 @@ pub(crate) struct Flags {
     /// What to do; with --test all of them, in miniature
     #[arg(value_enum, required_unless_present_any = ["test", "child"])]
     pub(crate) scenario: Option<Scenario>,
-    /// A server that runs already, as in http://10.0.0.7:8080; without it one is started
+    /// A server that runs already, as in `http://10.0.0.7:8080`; without it one is started
     #[arg(long, value_name = "URL", requires = "key")]
     pub(crate) url: Option<String>,
     /// API key of the platform, for --url
@@ -157,12 +158,11 @@ pub(crate) enum CodecFlag {
 
 impl CodecFlag {
     /// That of one socket.
-    pub(crate) const fn of(self, nth: usize) -> ordercast::protocol::Codec {
+    pub(crate) const fn of(self, nth: usize) -> Codec {
         match self {
-            Self::Json => ordercast::protocol::Codec::Json,
-            Self::Protobuf => ordercast::protocol::Codec::Protobuf,
-            Self::Mixed if nth % 2 == 0 => ordercast::protocol::Codec::Json,
-            Self::Mixed => ordercast::protocol::Codec::Protobuf,
+            Self::Json => Codec::Json,
+            Self::Mixed if nth.is_multiple_of(2) => Codec::Json,
+            Self::Protobuf | Self::Mixed => Codec::Protobuf,
         }
     }
 }

@@ -60,21 +60,26 @@ pub(crate) async fn run(rig: &mut Rig, flags: &Flags) -> anyhow::Result<Vec<Stag
         sleep(span).await;
         let after = settled(rig).await;
         if let (Some(before), Some(connected), Some(after)) = (before, connected, after) {
-            let each = |now: Usage| {
-                float(now.rss.saturating_sub(before.rss)) / float(*count as u64)
-            };
+            let each =
+                |now: Usage| float(now.rss.saturating_sub(before.rss)) / float(*count as u64);
             stage.fact("resident memory a socket", each(after), "B");
             stage.fact("the same right after they came", each(connected), "B");
             stage.fact("resident memory of the servers", float(after.rss) / 1e6, "MB");
             let cpu = after.cpu.saturating_sub(connected.cpu).as_secs_f64();
-            stage.fact("CPU of the servers while idle", cpu / span.as_secs_f64() * 100.0, "% of a core");
+            stage.fact(
+                "CPU of the servers while idle",
+                cpu / span.as_secs_f64() * 100.0,
+                "% of a core",
+            );
             let cpu = connected.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6;
             stage.fact("CPU of a connect and subscribe", cpu / float(*count as u64), "µs");
         }
         let changed = orders.get(..*count).unwrap_or_default();
         let word = if nth % 2 == 0 { "ready" } else { "unready" };
         // Orders that later rounds have in common must all stand alike.
-        target.bulk(&ops, word, if nth + 1 < counts.len() { &orders } else { changed }, &json!({})).await?;
+        target
+            .bulk(&ops, word, if nth + 1 < counts.len() { &orders } else { changed }, &json!({}))
+            .await?;
         tokio::task::spawn_blocking(move || holders.iter_mut().try_for_each(Holder::heard))
             .await??;
         stage.verified(format!("each of {count} sockets heard the one change of its order, once"));

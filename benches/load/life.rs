@@ -111,7 +111,11 @@ impl Life {
     }
 
     /// Brings some of the orders further before it begins, so that all steps occur from then on.
-    pub(crate) async fn scatter(&self, target: &crate::rig::Target, ops: &str) -> anyhow::Result<()> {
+    pub(crate) async fn scatter(
+        &self,
+        target: &crate::rig::Target,
+        ops: &str,
+    ) -> anyhow::Result<()> {
         let names = |from: usize| -> Vec<(usize, String)> {
             let slots = (0..self.slots.len()).filter(|nth| nth % 3 >= from);
             slots.filter_map(|nth| Some((nth, self.slot(nth)?.order.clone()))).collect()
@@ -187,9 +191,7 @@ impl Work for Life {
                 let body = town::order(&store.0, &format!("evening-{}", uuid::Uuid::new_v4()));
                 request("POST", "/v1/orders", token, &body.to_string())
             }
-            "driver" => {
-                request("PUT", &path, token, &json!({"driver": driver.0}).to_string())
-            }
+            "driver" => request("PUT", &path, token, &json!({"driver": driver.0}).to_string()),
             "accept" => request("POST", &path, token, r#"{"prep_min":240}"#),
             _ => request("POST", &path, token, "{}"),
         })

@@ -102,7 +102,11 @@ async fn one(
             format!("{}, on {cores} cores that all of it shares", rig.describe()),
             format!("{hard} descriptors a process, raised from {soft}"),
         ],
-        command: std::env::args().skip(1).filter(|flag| flag != "--bench").collect::<Vec<_>>().join(" "),
+        command: std::env::args()
+            .skip(1)
+            .filter(|flag| flag != "--bench")
+            .collect::<Vec<_>>()
+            .join(" "),
         stages: vec![],
     };
     if flags.no_fsync {

@@ -273,7 +273,11 @@ pub(crate) fn call(codec: Codec, id: u32, method: &str, data: &str) -> Vec<u8> {
 }
 
 /// Reads one message of the server, and says each thing in it.
-pub(crate) fn read(codec: Codec, message: &[u8], say: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
+pub(crate) fn read(
+    codec: Codec,
+    message: &[u8],
+    say: &mut dyn FnMut(Said<'_>),
+) -> Result<(), String> {
     match codec {
         Codec::Json => {
             for line in message.split(|&byte| byte == b'\n') {
@@ -302,8 +306,9 @@ fn live(line: &[u8]) -> Option<Event<'_>> {
     // Behind the channel's name.
     let head = line.get(..line.len().min(200))?;
     let from = head.windows(PUBLICATION.len()).position(|window| window == PUBLICATION)?;
-    let digits = line.len() - 3 - line.strip_suffix(b"}}}")?.iter().rev()
-        .take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = line.len()
+        - 3
+        - line.strip_suffix(b"}}}")?.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (before, after) = line.split_at_checked(digits)?;
     let data = before.strip_suffix(OFFSET)?.get(from + PUBLICATION.len()..)?;
     Some(Event { offset: number(after), data })

@@ -276,8 +276,7 @@ impl Running {
             stage.fact(count.name, float(*value) / seconds, "/s");
         }
         let mut server_cpu = None;
-        for ((name, _), (start, end)) in
-            self.meter.watched.iter().zip(self.start.iter().zip(&end))
+        for ((name, _), (start, end)) in self.meter.watched.iter().zip(self.start.iter().zip(&end))
         {
             let (Some(start), Some(end)) = (start, end) else { continue };
             let used = end.cpu.saturating_sub(start.cpu);

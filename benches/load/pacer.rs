@@ -174,7 +174,9 @@ fn send_one(
         match line.sender.try_write(rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             // Only while the kernel has no room: one request a connection is far below that.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => std::thread::yield_now(),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                std::thread::yield_now();
+            }
             Err(error) => return Err(error).context("sending a request"),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::plot::{Along, Line, bounds, escaped, svg};
-use crate::report::{Report, Stage, number};
+use crate::report::{Report, Stage, float, number};
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--line:#8884;--dim:#777}
@@ -92,10 +92,10 @@ fn write_plots(
         .iter()
         .map(|curves| curves.iter().map(|(name, points)| Line { name, points }).collect())
         .collect();
-    let bounds = lines.iter().map(|lines| bounds(lines, along)).fold(
-        (0.0_f64, 0.0_f64),
-        |(x, y), (right, top)| (x.max(right), y.max(top)),
-    );
+    let bounds = lines
+        .iter()
+        .map(|lines| bounds(lines, along))
+        .fold((0.0_f64, 0.0_f64), |(x, y), (right, top)| (x.max(right), y.max(top)));
     for (stage, lines) in stages.iter().zip(&lines) {
         if lines.iter().any(|line| line.points.len() > 1) {
             page.push_str(&svg(&title(stage, name), unit, lines, along, bounds));
@@ -122,11 +122,32 @@ fn write_facts(page: &mut String, stage: &Stage, before: Option<&Stage>) {
         let old = before.and_then(|stage| stage.facts.iter().find(|old| old.name == fact.name));
         row(&fact.name, fact.value, old.map(|old| old.value), &fact.unit);
     }
+    page.push_str("</table>");
+    write_waits(page, stage, before);
+}
+
+/// How long it took, a column for each quantile.
+fn write_waits(page: &mut String, stage: &Stage, before: Option<&Stage>) {
+    let Some(first) = stage.waits.first() else { return };
+    page.push_str("<table><tr><td class=u>ms");
+    for (quantile, _) in &first.quantiles {
+        let _ = write!(page, "<td class=n>{quantile}");
+    }
+    page.push_str("<td class=n>of");
     for wait in &stage.waits {
-        let other = before.and_then(|stage| stage.waits.iter().find(|old| old.name == wait.name));
-        for (quantile, ms) in &wait.quantiles {
-            let old = other.and_then(|old| old.quantiles.iter().find(|(name, _)| name == quantile));
-            row(&format!("{}, {quantile}", wait.name), *ms, old.map(|(_, ms)| *ms), "ms");
+        let old = before.and_then(|stage| stage.waits.iter().find(|old| old.name == wait.name));
+        for (what, row) in old.map(|old| (", before", old)).into_iter().chain([("", wait)]) {
+            let _ = write!(page, "<tr><th>{}{what}", escaped(&row.name));
+            for (_, ms) in &row.quantiles {
+                let _ = write!(page, "<td class=n>{}", number(*ms));
+            }
+            let _ = write!(page, "<td class=n>{}", number(float(row.count)));
+        }
+        if let Some(old) = old {
+            page.push_str("<tr><td class=u>change");
+            for ((_, now), (_, old)) in wait.quantiles.iter().zip(&old.quantiles) {
+                let _ = write!(page, "<td class=n>{:+.1} %", (now / old.max(1e-6) - 1.0) * 100.0);
+            }
         }
     }
     page.push_str("</table>");

@@ -64,8 +64,17 @@ fn round_up(value: f64) -> f64 {
 }
 
 /// A plot with its lines and a legend.
-pub(crate) fn svg(title: &str, unit: &str, lines: &[Line<'_>], along: Along, bounds: (f64, f64)) -> String {
-    let (right, top) = (if along == Along::Time { bounds.0.max(1.0) } else { bounds.0.max(1.0).ceil() }, round_up(bounds.1));
+pub(crate) fn svg(
+    title: &str,
+    unit: &str,
+    lines: &[Line<'_>],
+    along: Along,
+    bounds: (f64, f64),
+) -> String {
+    let (right, top) = (
+        if along == Along::Time { bounds.0.max(1.0) } else { bounds.0.max(1.0).ceil() },
+        round_up(bounds.1),
+    );
     let x = |value: f64| LEFT + place(value, along) / right * (WIDTH - LEFT - RIGHT);
     let y = |value: f64| HEIGHT - BOTTOM - value / top * (HEIGHT - TOP - BOTTOM);
     let mut svg = format!(
@@ -107,7 +116,8 @@ pub(crate) fn svg(title: &str, unit: &str, lines: &[Line<'_>], along: Along, bou
         );
     }
     for (line, (colour, dash)) in lines.iter().zip(STYLES.iter().cycle()) {
-        let points = line.points.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value)));
+        let points =
+            line.points.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value)));
         let points: Vec<_> = points.collect();
         let _ = write!(
             svg,

@@ -113,7 +113,8 @@ impl Stage {
             let _infallible = writeln!(text, "  {name:<44} {:>14} {unit}", number(*value));
         }
         for wait in &self.waits {
-            let quantiles = wait.quantiles.iter().map(|(name, ms)| format!("{name} {}", number(*ms)));
+            let quantiles =
+                wait.quantiles.iter().map(|(name, ms)| format!("{name} {}", number(*ms)));
             let quantiles: Vec<_> = quantiles.collect();
             let Wait { name, count, .. } = wait;
             let _infallible =
@@ -140,7 +141,7 @@ impl Report {
 /// A number as people read it: digits by its size, thousands parted.
 pub(crate) fn number(value: f64) -> String {
     let digits = match value.abs() {
-        large if large >= 100.0 => 0,
+        large if large >= 100.0 || value.fract() == 0.0 => 0,
         small if small < 1.0 => 3,
         middle if middle < 10.0 => 2,
         _ => 1,

@@ -36,8 +36,10 @@ impl Rig {
         if let Some(url) = &flags.url {
             let host = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
             ensure!(!host.starts_with("https://"), "--url must be plain HTTP: http://host:port");
-            let mut addresses = host.to_socket_addrs().with_context(|| format!("looking up {host}"))?;
-            let address = addresses.find(SocketAddr::is_ipv4).context("--url needs an IPv4 host")?;
+            let mut addresses =
+                host.to_socket_addrs().with_context(|| format!("looking up {host}"))?;
+            let address =
+                addresses.find(SocketAddr::is_ipv4).context("--url needs an IPv4 host")?;
             let key = flags.key.clone().context("--url needs --key, an API key of the platform")?;
             let target = Target { address, key: key.into() };
             let rig = Self {
@@ -50,8 +52,7 @@ impl Rig {
             rig.head().await.context("asking the server for its log")?;
             return Ok(rig);
         }
-        let durability =
-            if flags.no_fsync { Durability::ThrowAway } else { Durability::Durable };
+        let durability = if flags.no_fsync { Durability::ThrowAway } else { Durability::Durable };
         let settings = Settings {
             bin_dir: std::env::var_os("ORDERCAST_POSTGRES_BIN_DIR").map(Into::into),
             data_dir: flags.data_dir.clone(),

@@ -33,7 +33,8 @@ pub(crate) async fn run(rig: &Rig, flags: &Flags) -> anyhow::Result<Vec<Stage>> 
     let mut stage = played?;
     let points = std::mem::take(&mut *sizes.lock().unwrap_or_else(PoisonError::into_inner));
     if !points.is_empty() {
-        let (name, plot, unit) = ("tables and indexes".to_owned(), "disk".to_owned(), "MB".to_owned());
+        let (name, plot, unit) =
+            ("tables and indexes".to_owned(), "disk".to_owned(), "MB".to_owned());
         stage.series.push(Series { name, plot, unit, points });
     }
     if let Some(url) = rig.database_url() {

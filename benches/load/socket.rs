@@ -20,7 +20,7 @@ use crate::ledger::Sum;
 use crate::message::{self, Event, Place, Said};
 
 /// Longest wait for a connection, its handshake and its subscription.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Longest head of the handshake's answer.
 const HEAD_MAX: usize = 8 * 1024;
 /// Read at once, by all sockets of a thread in turn.

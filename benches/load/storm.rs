@@ -40,7 +40,8 @@ impl Audience for Returns {
 /// Runs the scenario.
 pub(crate) async fn run(rig: &mut Rig, flags: &Flags) -> anyhow::Result<Vec<Stage>> {
     let mut stages = Vec::new();
-    let kills: &[bool] = if flags.test && flags.url.is_none() { &[false, true] } else { &[flags.kill] };
+    let kills: &[bool] =
+        if flags.test && flags.url.is_none() { &[false, true] } else { &[flags.kill] };
     for kill in kills {
         for sockets in flags.sockets(&[10_000], 200) {
             stages.push(with(rig, flags, sockets, *kill).await?);
@@ -67,8 +68,7 @@ async fn with(rig: &mut Rig, flags: &Flags, sockets: usize, kill: bool) -> anyho
         waits: Mutex::new(histogram()),
         recovered: AtomicU64::new(0),
     });
-    let crowd =
-        Crowd::gather(invited.collect(), Arc::clone(&returns) as Arc<dyn Audience>).await?;
+    let crowd = Crowd::gather(invited.collect(), Arc::clone(&returns) as Arc<dyn Audience>).await?;
     let what = if kill { "the server killed" } else { "all cut" };
     let mut stage = Stage::new(format!("{sockets} sockets, {what}"));
     crowd.cut();

@@ -114,7 +114,8 @@ impl Target {
         let mut orders = Vec::with_capacity(count);
         for answer in spread(self, requests.collect(), 2).await? {
             let answer = answer.json()?;
-            for result in answer.pointer("/results").and_then(Value::as_array).into_iter().flatten() {
+            for result in answer.pointer("/results").and_then(Value::as_array).into_iter().flatten()
+            {
                 orders.push(text(result, "/order/id").context("placing orders")?);
             }
         }
@@ -148,7 +149,8 @@ impl Target {
 
     /// Tokens of stores or couriers, in order.
     pub(crate) async fn tokens(&self, kind: &str, of: &[String]) -> anyhow::Result<Vec<Arc<str>>> {
-        let bodies = of.iter().map(|subject| json!({"kind": kind, "subject": subject, "ttl_s": 86_400}));
+        let bodies =
+            of.iter().map(|subject| json!({"kind": kind, "subject": subject, "ttl_s": 86_400}));
         self.issued(bodies.collect()).await
     }
 

@@ -78,7 +78,9 @@ pub(crate) async fn run(rig: &Rig, flags: &Flags) -> anyhow::Result<Vec<Stage>> 
             let made = match (via, flags.rate) {
                 (Via::Http, None) => by_requests(target, walks, &meter, seconds).await?,
                 (Via::Http, Some(rate)) => at_times(target, walks, &meter, seconds, rate).await?,
-                (Via::Rpc | Via::Bulk, _) => by_calls(target, walks, &meter, seconds, flags).await?,
+                (Via::Rpc | Via::Bulk, _) => {
+                    by_calls(target, walks, &meter, seconds, flags).await?
+                }
             };
             events += made;
             let Measured { seconds, .. } = running.finish(&mut stage).await?;
@@ -212,7 +214,13 @@ impl Callers {
         Ok(())
     }
 
-    fn take(&self, seat: &Seat, id: u32, answer: Result<&[u8], u32>, at: Instant) -> anyhow::Result<()> {
+    fn take(
+        &self,
+        seat: &Seat,
+        id: u32,
+        answer: Result<&[u8], u32>,
+        at: Instant,
+    ) -> anyhow::Result<()> {
         let nth = seat.nth + usize::try_from(id - FIRST)? * self.sockets;
         let answer = answer.map_err(|code| anyhow::anyhow!("a call failed with {code}"))?;
         {
@@ -250,8 +258,7 @@ async fn by_calls(
     flags: &Flags,
 ) -> anyhow::Result<u64> {
     let sockets = walks.len().min(SOCKETS);
-    let walks: Vec<_> =
-        walks.into_iter().map(|walk| Mutex::new((walk, Instant::now()))).collect();
+    let walks: Vec<_> = walks.into_iter().map(|walk| Mutex::new((walk, Instant::now()))).collect();
     let count = walks.len();
     let callers = Arc::new(Callers {
         walks,
@@ -268,8 +275,7 @@ async fn by_calls(
         token: Arc::clone(&target.key),
         channel: None,
     });
-    let crowd =
-        Crowd::gather(invited.collect(), Arc::clone(&callers) as Arc<dyn Audience>).await?;
+    let crowd = Crowd::gather(invited.collect(), Arc::clone(&callers) as Arc<dyn Audience>).await?;
     let until = Instant::now() + span;
     for nth in 0..count {
         let seat = crowd.seats.get(nth % sockets).context("a socket")?;
