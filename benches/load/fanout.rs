@@ -187,9 +187,10 @@ async fn many_feeds(
         }));
     }
     let sockets = invited.len();
+    let mut http = Http::open(target.address).await?;
+    let change = unheard(rig, &mut http, &ops, &orders, span, stages).await?;
     let crowd = Crowd::gather(invited, Arc::new(Nobody)).await?;
     let meter = Meter::new(rig, &DIALS, &COUNTS);
-    let mut http = Http::open(target.address).await?;
     let name = format!("{feeds} feeds, {sockets} sockets, every feed in turn, {BULK} a request");
     let mut stage = Stage::new(name);
     let mut events = Vec::new();
@@ -225,8 +226,42 @@ async fn many_feeds(
     bare.leave().await;
     let mut stage = Stage::new("many feeds, beside the bare server");
     compare(&mut stage, "every feed in turn", &cost, &plain);
+    if let (Some(all), Some(change), Some(bare)) = (cost.cpu, change, plain.cpu) {
+        // Of each delivery its part of a change.
+        let own = all - change * float(feeds as u64) / float(sockets as u64);
+        stage.fact("CPU of a delivery without the changes", own, "µs");
+        stage.fact("that, times the bare server's", own / bare.max(1e-3), "");
+    }
     stages.push(stage);
     Ok(())
+}
+
+/// The same changes while nobody listens: the server's CPU of one, in microseconds.
+async fn unheard(
+    rig: &Rig,
+    http: &mut Http,
+    token: &str,
+    orders: &[String],
+    span: Duration,
+    stages: &mut Vec<Stage>,
+) -> anyhow::Result<Option<f64>> {
+    let mut stage = Stage::new(format!("{} feeds to which nobody listens", orders.len()));
+    let meter = Meter::new(rig, &[], &["changes"]);
+    let running = meter.run(&stage.name);
+    let began = Instant::now();
+    while began.elapsed() < span {
+        // There and back, so that all stand as before.
+        for word in ["ready", "unready"] {
+            for group in orders.chunks(BULK) {
+                all_done(&http.ask(&bulk(token, word, group, &json!({}))).await?)?;
+                meter.add(0, group.len() as u64);
+            }
+        }
+    }
+    let measured = running.finish(&mut stage).await?;
+    stages.push(stage);
+    let changes = float(measured.counted.first().copied().unwrap_or(0)).max(1.0);
+    Ok(measured.server_cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / changes))
 }
 
 fn compare(stage: &mut Stage, name: &str, cost: &Cost, bare: &Cost) {

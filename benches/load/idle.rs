@@ -30,6 +30,7 @@ pub(crate) async fn run(rig: &mut Rig, flags: &Flags) -> anyhow::Result<Vec<Stag
     let orders = target.open_orders(&stores, most).await?;
     let tokens = target.customers(&orders).await?;
     let ops = target.token("ops", "kitchen").await?;
+    let mut ready = vec![false; orders.len()];
     for (nth, count) in counts.iter().enumerate() {
         // A process that has had sockets before keeps some of their memory.
         if rig.database_url().is_some() && nth > 0 {
@@ -74,12 +75,14 @@ pub(crate) async fn run(rig: &mut Rig, flags: &Flags) -> anyhow::Result<Vec<Stag
             let cpu = connected.cpu.saturating_sub(before.cpu).as_secs_f64() * 1e6;
             stage.fact("CPU of a connect and subscribe", cpu / float(*count as u64), "µs");
         }
-        let changed = orders.get(..*count).unwrap_or_default();
-        let word = if nth % 2 == 0 { "ready" } else { "unready" };
-        // Orders that later rounds have in common must all stand alike.
-        target
-            .bulk(&ops, word, if nth + 1 < counts.len() { &orders } else { changed }, &json!({}))
-            .await?;
+        let (mut cooking, mut done) = (Vec::new(), Vec::new());
+        for (order, ready) in orders.iter().zip(&mut ready).take(*count) {
+            let group = if *ready { &mut done } else { &mut cooking };
+            group.push(order.clone());
+            *ready = !*ready;
+        }
+        target.bulk(&ops, "ready", &cooking, &json!({})).await?;
+        target.bulk(&ops, "unready", &done, &json!({})).await?;
         tokio::task::spawn_blocking(move || holders.iter_mut().try_for_each(Holder::heard))
             .await??;
         stage.verified(format!("each of {count} sockets heard the one change of its order, once"));

@@ -45,6 +45,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use flags::{Flags, Scenario};
 use report::{Report, Stage};
@@ -77,13 +78,34 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let mut rig = runtime.block_on(Rig::new(flags))?;
     for scenario in scenarios {
         let began = std::time::Instant::now();
-        let report = runtime.block_on(one(&mut rig, scenario, flags, (soft, hard)))?;
+        let report = runtime.block_on(async {
+            // What we have started ends with us, however we end.
+            tokio::select! {
+                report = one(&mut rig, scenario, flags, (soft, hard)) => report,
+                () = asked_to_stop() => Err(anyhow::anyhow!("asked to stop")),
+            }
+        })?;
         if flags.test {
             eprintln!("{}: {:.1} s", scenario.name(), began.elapsed().as_secs_f64());
         }
         keep(flags, &report)?;
     }
     Ok(())
+}
+
+/// Resolves when SIGINT or SIGTERM comes.
+async fn asked_to_stop() {
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    match (interrupt, terminate) {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without handlers the signals end the process, as they would anyway.
+        _ => std::future::pending().await,
+    }
 }
 
 /// Runs one scenario and says what came of it.

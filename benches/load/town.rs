@@ -1,16 +1,21 @@
 //! What a load acts on: stores, couriers, open orders, and those who speak for them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::http::{Answer, Http, request};
 use crate::rig::Target;
 
 /// Connections by which a town is made.
 const BUILDERS: usize = 16;
+/// Between two signs of life.
+const QUIET: Duration = Duration::from_secs(5);
 /// Orders of one request.
 pub(crate) const BULK: usize = 500;
 
@@ -21,22 +26,35 @@ pub(crate) async fn spread(
     connections: usize,
 ) -> anyhow::Result<Vec<Answer>> {
     let requests = Arc::new(requests);
+    let done = Arc::<AtomicUsize>::default();
+    let mut shown = Instant::now();
     let mut tasks = JoinSet::new();
     for first in 0..connections.min(requests.len()) {
         let (requests, address) = (Arc::clone(&requests), target.address);
+        let done = Arc::clone(&done);
         tasks.spawn(async move {
             let mut http = Http::open(address).await?;
             let mut answers = Vec::new();
             for nth in (first..requests.len()).step_by(connections) {
                 let Some(request) = requests.get(nth) else { break };
                 answers.push((nth, http.ask(request).await?));
+                done.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(answers)
         });
     }
     let mut answers = Vec::with_capacity(requests.len());
-    while let Some(done) = tasks.join_next().await {
-        answers.extend(done??);
+    loop {
+        match timeout(QUIET, tasks.join_next()).await {
+            Ok(Some(done)) => answers.extend(done??),
+            Ok(None) => break,
+            Err(_waiting) if shown.elapsed() >= QUIET => {
+                shown = Instant::now();
+                let done = done.load(Ordering::Relaxed);
+                eprintln!("preparing: {done} of {} requests", requests.len());
+            }
+            Err(_waiting) => {}
+        }
     }
     answers.sort_by_key(|(nth, _)| *nth);
     Ok(answers.into_iter().map(|(_nth, answer)| answer).collect())
