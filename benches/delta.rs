@@ -141,6 +141,7 @@ async fn run() {
     let mut config = Config::load(None, &port).unwrap();
     config.database.url = Secret(postgres.url("postgres"));
     config.auth.secret = Secret("a secret of the bench, at least 32 bytes".to_owned());
+    config.limits.tenant_writes_per_s = 0;
     // Brings the schema up to date as well.
     let mut token = Command::new(env!("CARGO_BIN_EXE_ordercast"));
     token
@@ -150,12 +151,12 @@ async fn run() {
     let key = String::from_utf8(key.stdout).unwrap().trim().to_owned();
     let app = App::start(config).await.unwrap();
     let (client, base) = (awc::Client::default(), format!("http://{}", app.address()));
-    let evening = play(&Rest { client, base, key }, if brief { 4 } else { ORDERS }).await;
     let database = app.api().database.clone();
     let tenant = database.upsert_tenant("bench").await.unwrap();
     // Couriers are named here.
     let off = TenantPatch { offer_mode: Some(None), ..TenantPatch::default() };
     database.update_tenant(tenant, &off).await.unwrap();
+    let evening = play(&Rest { client, base, key }, if brief { 4 } else { ORDERS }).await;
     let scopes = |ids: &[String], scope: fn(&str) -> Scope| {
         ids.iter().map(|id| scope(id)).collect::<Vec<_>>()
     };
