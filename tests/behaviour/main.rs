@@ -56,6 +56,7 @@ mod rights_ending;
 mod roles;
 mod rpc;
 mod searching;
+mod sightings;
 mod silence;
 mod slow_subscribers;
 mod starting;

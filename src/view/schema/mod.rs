@@ -7,12 +7,14 @@
 
 pub mod data;
 pub mod event;
+pub mod location;
 pub mod offer;
 pub mod order;
 pub mod party;
 pub mod snapshot;
 
 pub use event::{Event, EventSchema, events};
+pub use location::{DriverLocation, Location};
 pub use offer::{Offer, OfferData};
 pub use order::{Dropoff, Item, Order, Reason, Required, Search, Stamps, Step, Window};
 pub use party::{Courier, Driver, Store, StoreOfOrder, Vehicle};

@@ -24,6 +24,8 @@ pub struct Phone {
     socket: Framed<BoxedSocket, ws::Codec>,
     /// Pushes in the order they came, not yet taken.
     pub pushes: VecDeque<Value>,
+    /// The same of where couriers are, which come in between.
+    pub locations: VecDeque<Value>,
     replies: VecDeque<Value>,
     closed: Option<Closed>,
     next_id: u32,
@@ -42,6 +44,7 @@ impl Phone {
         Self {
             socket,
             pushes: VecDeque::new(),
+            locations: VecDeque::new(),
             replies: VecDeque::new(),
             closed: None,
             next_id: 1,
@@ -140,6 +143,19 @@ impl Phone {
         publication["data"].clone()
     }
 
+    /// Waits until it is told where a courier is: the channel, and the publication's data. It has
+    /// no offset.
+    pub async fn location(&mut self) -> (String, Value) {
+        loop {
+            if let Some(push) = self.locations.pop_front() {
+                assert!(push["pub"].get("offset").is_none(), "{push}");
+                let channel = push["channel"].as_str().unwrap().to_owned();
+                return (channel, push["pub"]["data"].clone());
+            }
+            assert!(self.receive().await, "closed before a location: {:?}", self.closed);
+        }
+    }
+
     /// Waits until so many pings have come.
     pub async fn hear_pings(&mut self, count: u32) {
         while self.pings < count {
@@ -177,7 +193,9 @@ impl Phone {
                     let value: Value = serde_json::from_slice(line).unwrap();
                     if let Some(push) = value.get("push") {
                         contract::check_event(&push["pub"]["data"]);
-                        self.pushes.push_back(push.clone());
+                        let passes = push["pub"]["data"]["type"] == "driver.location";
+                        let queue = if passes { &mut self.locations } else { &mut self.pushes };
+                        queue.push_back(push.clone());
                     } else if value.get("id").is_some() {
                         self.replies.push_back(value);
                     } else {
