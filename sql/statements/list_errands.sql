@@ -1,13 +1,13 @@
 -- list_errands: couriers with the open orders they have, as far as these decide who sees where they
 -- are and what they are about to arrive at, at an exact position of the log; a row without an order
--- for one who has none, and none for one who is not there.
+-- for one who has none, and none for one who is not there. Wrapped, as a plain column would be said
+-- not to be null.
 -- $1 drivers uuid[]   $2 tenants uuid[]
 -- => position int8   driver_id uuid?   vehicle text?   order_id uuid?   store_id uuid?
 -- => status text?   leg text?   toured bool?   stops_before int4?   near_lat float8?
 -- => near_lng float8?
 -- index: drivers_pkey, orders_driver_open, stores_pkey
 -- used by: store::locations
--- Wrapped, as of a plain column it would be said that it is not null.
 select h.last as position, coalesce(p.driver_id) as driver_id, coalesce(p.vehicle) as vehicle,
        coalesce(p.order_id) as order_id, coalesce(p.store_id) as store_id,
        coalesce(p.status) as status, coalesce(p.leg) as leg, p.toured,

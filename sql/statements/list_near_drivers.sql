@@ -14,10 +14,10 @@ from driver_locations l
 join drivers d on d.id = l.driver_id and d.deleted_at is null
 cross join lateral (
     select (12742017.6 * asin(sqrt(least(1.0,
-               power(sin(radians(l.lat - $3) / 2), 2)
+               power(sin(radians(l.lat - $3::float8) / 2), 2)
                + cos(radians($3)) * cos(radians(l.lat))
-                 * power(sin(radians(l.lng - $4) / 2), 2)))))::integer as distance_m
+                 * power(sin(radians(l.lng - $4::float8) / 2), 2)))))::integer as distance_m
 ) w
-where l.tenant_id = $1 and l.cell = any ($2) and w.distance_m <= $5
+where l.tenant_id = $1 and l.cell = any ($2) and w.distance_m <= $5::float8
 order by w.distance_m, l.driver_id
 limit $6

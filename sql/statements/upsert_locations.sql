@@ -1,5 +1,5 @@
 -- upsert_locations: where couriers are; what is older than what is known is left alone, and so are
--- couriers that are not there.
+-- couriers that are not there. In one order, so that processes that write the same ones take turns.
 -- $1 drivers uuid[]   $2 tenants uuid[]   $3 ns int8[]   $4 ats timestamptz[]   $5 lats float8[]
 -- $6 lngs float8[]   $7 accs float4[]   $8 headings float4[]   $9 speeds float4[]
 -- $10 batteries float4[]   $11 cells int4[]
@@ -13,7 +13,6 @@ from unnest($1::uuid[], $2::uuid[], $3::int8[], $4::timestamptz[], $5::float8[],
             $7::float4[], $8::float4[], $9::float4[], $10::float4[], $11::int4[])
      as p (driver, tenant, n, at, lat, lng, acc, heading, speed, battery, cell)
 join drivers d on d.id = p.driver and (d.tenant_id = p.tenant) is true
--- Processes that write the same couriers take them in the same order.
 order by p.driver
 on conflict (driver_id) do update set
     n = excluded.n, at = excluded.at, recv_at = excluded.recv_at, lat = excluded.lat,

@@ -1,5 +1,7 @@
 //! Who sees where a courier is, when, and how often.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::{SignedDuration, Timestamp};
 use ordercast::config::Config;
 use serde_json::{Value, json};
@@ -20,7 +22,11 @@ fn prompt(config: &mut Config) {
 
 /// Says where a courier is; the point's number.
 async fn tell(courier: &Courier, lat: f64, lng: f64) -> i64 {
-    let n = Timestamp::now().as_millisecond();
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    let now = Timestamp::now().as_millisecond();
+    // Never the same, however fast it goes.
+    let n = LAST.fetch_max(now, Ordering::Relaxed).max(now - 1) + 1;
+    LAST.fetch_max(n, Ordering::Relaxed);
     let point = json!([n, n, lat, lng, 12, 90, 6.2, 0.5]);
     let answer = courier.rest.post(PATH, json!({"p": [point]})).await.expect(200);
     assert_eq!(answer, json!({"n": n, "refused": 0}));

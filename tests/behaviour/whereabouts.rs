@@ -86,11 +86,11 @@ async fn what_makes_no_sense_is_counted_and_the_newest_of_the_rest_is_where_the_
             assert_eq!(reply["rpc"]["data"], said(again), "{reply}");
         }
     }
+    // Of all this nothing is in the log.
+    assert_eq!(fleet.head().await, head);
     // Once more: what came after these was written after them.
     fleet.courier(Some(10.0)).await;
     assert_eq!(known(&fleet, &courier).await, Some((18, 52.114)));
-    // Of all this nothing is in the log.
-    assert_eq!(fleet.head().await, head);
     server.stop().await;
 }
 
