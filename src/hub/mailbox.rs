@@ -479,4 +479,49 @@ mod tests {
         assert!(!mailbox.push(event()));
         assert_eq!(mailbox.ended(), Some(Disconnect::SLOW));
     }
+
+    #[actix_web::test]
+    async fn what_passes_takes_the_place_of_what_waits_and_goes_behind_all_others() {
+        let mailbox = Mailbox::new(Outlet::Body, Wire::Socket, Codec::Json, LIMIT);
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let (one, other) = ((1, 1), (2, 1));
+        assert!(mailbox.pass(one, text("a1 ")) && mailbox.pass(other, text("b1 ")));
+        assert!(mailbox.push(text("event ")));
+        assert!(mailbox.pass(one, text("a2 ")) && mailbox.pass(one, text("a3 ")));
+        let mut heard = Vec::new();
+        let take = |heard: &mut Vec<u8>| {
+            while let Poll::Ready(Some(chunk)) =
+                mailbox.poll_chunk(&Context::from_waker(Waker::noop()))
+            {
+                assert!(!chunk.is_empty());
+                heard.extend_from_slice(&chunk);
+            }
+        };
+        take(&mut heard);
+        assert_eq!(heard, b"b1 event a3 ");
+        assert!(mailbox.is_empty() && mailbox.queue.borrow().bytes == 0);
+        // What has left is not looked for.
+        assert!(mailbox.push(text("event ")) && mailbox.pass(one, text("a4 ")));
+        take(&mut heard);
+        assert_eq!(heard, b"b1 event a3 event a4 ");
+    }
+
+    #[actix_web::test]
+    async fn what_passes_leaves_room_for_events_and_ends_nobody() {
+        let (mailbox, mut peer) = pair().await;
+        mailbox.answer(Bytes::from(vec![b'a'; SNAPSHOT]));
+        mailbox.flush();
+        let point = || Bytes::from(vec![b'p'; LIMIT / 8]);
+        let places = (0..100).map(|nth| (nth, 1));
+        assert_eq!(places.filter(|place| mailbox.pass(*place, point())).count(), 4);
+        assert!(mailbox.pass((3, 1), point()), "it takes its own place");
+        let event = || Bytes::from(vec![b'e'; LIMIT / 8]);
+        assert!((0..4).all(|_| mailbox.push(event())) && mailbox.ended().is_none());
+        let mut heard = vec![0; SNAPSHOT + LIMIT];
+        let ((), read) = tokio::join!(mailbox.finish(), peer.read_exact(&mut heard));
+        read.unwrap();
+        let (points, events) = heard.split_at(SNAPSHOT).1.split_at(LIMIT / 2);
+        assert!(points.iter().all(|byte| *byte == b'p'));
+        assert!(events.iter().all(|byte| *byte == b'e'));
+    }
 }

@@ -1,5 +1,6 @@
 //! Writes what couriers have told, and tells the other processes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -105,7 +106,9 @@ impl Flusher {
             self.locations.memory().note_written(some);
         }
         let tellings = self.locations.memory().tellings(&changes.drivers);
-        for telling in &tellings {
+        let fresh: HashSet<DriverId> =
+            changes.points.iter().map(|(_, driver, _)| *driver).collect();
+        for telling in tellings.iter().filter(|telling| fresh.contains(&telling.driver)) {
             self.look_for_arrivals(telling);
         }
         for packets in packet::pack(self.process, &tellings).chunks(PACKETS_AT_ONCE) {

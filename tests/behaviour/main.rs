@@ -15,6 +15,7 @@ mod support;
 
 mod audiences;
 mod bulk;
+mod chance_of_sight;
 mod channels;
 mod chaos;
 mod concurrent_writes;
