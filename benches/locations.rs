@@ -64,9 +64,10 @@ const ORDERS: &str = "
 insert into orders (id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
                     driver_id, items, undeliverable_action, created_at, picked_up_at, status_by_role,
                     status_by_id, meta, dropoff_name, dropoff_address, dropoff_lat, dropoff_lng,
-                    proof_photo, proof_signature, proof_pin)
+                    proof_photo, proof_signature, proof_pin, pin_tries,
+                    attempt, request_hash, updated_at)
 select o.id, $1, o.id::text, $2, 'B3NC', 'delivery', 'picked_up', 'en_route', 7, o.driver, '[]',
-       'return', now(), now(), 'driver', '', '{}', 'Ann', 'Elm St 1', 53.5, 14.4, false, false, false
+       'return', now(), now(), 'driver', '', '{}', 'Ann', 'Elm St 1', 53.5, 14.4, false, false, false, 0, 1, sha256(''), now()
 from unnest($3::uuid[], $4::uuid[]) as o (id, driver)";
 
 struct Town {
@@ -155,10 +156,11 @@ impl Watchers {
                 let text = String::from_utf8_lossy(&chunk);
                 // The number of a point is when it was told.
                 let n = text.split_once("\"n\":").map(|(_, rest)| rest);
-                let n =
-                    n.and_then(|rest| rest.split([',', '}']).next()).and_then(|n| n.parse().ok());
+                let n = n
+                    .and_then(|rest| rest.split([',', '}']).next())
+                    .and_then(|n| n.parse::<i64>().ok());
                 if let Some(n) = n {
-                    let age: i64 = Timestamp::now().as_millisecond() - n;
+                    let age = Timestamp::now().as_millisecond() - n;
                     waited.record(age.max(1).unsigned_abs()).unwrap();
                 }
             }

@@ -70,7 +70,7 @@ impl Publisher {
                 }
                 () = sleep_until(next.unwrap_or(idle)) => self.take_due(),
             };
-            self.publish(drivers).await;
+            self.show(drivers).await;
             self.sweep();
         }
     }
@@ -96,7 +96,7 @@ impl Publisher {
         drivers
     }
 
-    async fn publish(&mut self, drivers: Vec<DriverId>) {
+    async fn show(&mut self, drivers: Vec<DriverId>) {
         for drivers in drivers.chunks(AT_ONCE) {
             let now = Instant::now();
             let sightings: Vec<Arc<dyn Passing<Publication>>> = drivers

@@ -83,8 +83,8 @@ fn column(lng: f64) -> i32 {
 fn cells(place: Place, radius_m: f64) -> Vec<i32> {
     let north = radius_m / DEGREE_M;
     // Degrees of longitude are shorter away from the equator; at a pole all of them are near.
-    let widest = (place.lat.abs() + north).min(89.9);
-    let east = (north / widest.to_radians().cos()).min(180.0);
+    let widest = place.lat.abs() + north;
+    let east = if widest < 90.0 { (north / widest.to_radians().cos()).min(180.0) } else { 180.0 };
     let lines = line((place.lat - north).max(-90.0))..=line((place.lat + north).min(90.0));
     let columns = column(place.lng - east)..=column(place.lng + east);
     let squares = lines.flat_map(|line| {
