@@ -177,7 +177,7 @@ fn fanout(criterion: &mut Criterion) {
                         ended: Rc::new(Notify::new()),
                     });
                     hub.listen(&listener);
-                    assert!(listener.go_live(0).unwrap().is_empty());
+                    assert!(listener.go_live(0, 0).unwrap().is_empty());
                     mailbox
                 })
                 .collect();

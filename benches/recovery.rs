@@ -19,6 +19,7 @@ use ordercast::domain::{DriverId, OrderId, StoreId, TenantId};
 use ordercast::embedded::{Durability, Postgres, Settings};
 use ordercast::feed::{Feed, Revoked, Since, Window};
 use ordercast::hub::{Hubs, News as _, Topic};
+use ordercast::locations::Locations;
 use ordercast::store::{self, Database, Scope};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
@@ -67,7 +68,7 @@ async fn window(config: &Config, len: usize) -> (Arc<Window>, Duration) {
     let (feed, mut state) = Feed::new(
         listening,
         Hubs::default(),
-        Arc::new(Revoked::new(Duration::ZERO)),
+        (Arc::new(Revoked::new(Duration::ZERO)), Locations::new(config.locations.clone())),
         settings,
         Duration::ZERO,
     );

@@ -40,10 +40,13 @@ create table tenants (
     search_lead_s integer not null default 600,
     -- Hours after an order's end that its links show it, unless they say otherwise.
     link_ttl_h integer not null default 24,
+    -- Hours for which the ways of its couriers are kept; null keeps none.
+    location_retention_h integer,
     constraint tenants_pkey PRIMARY KEY (id),
     constraint tenants_name_key UNIQUE (name),
     constraint tenants_accept_s_check CHECK (((accept_s >= 10) AND (accept_s <= 86400))),
     constraint tenants_link_ttl_h_check CHECK (((link_ttl_h >= 1) AND (link_ttl_h <= 8760))),
+    constraint tenants_location_retention_h_check CHECK (((location_retention_h >= 1) AND (location_retention_h <= 8760))),
     constraint tenants_offer_mode_check CHECK ((offer_mode = ANY (ARRAY['one_by_one'::text, 'broadcast'::text]))),
     constraint tenants_offer_rounds_check CHECK (((offer_rounds >= 1) AND (offer_rounds <= 100))),
     constraint tenants_offer_s_check CHECK (((offer_s >= 15) AND (offer_s <= 120))),
@@ -520,6 +523,29 @@ create table proofs (
 );
 CREATE INDEX proofs_order ON proofs USING btree (order_id, recorded_at, id);
 
+-- Every point of couriers whose tenant wants their ways kept. Appended only, dropped by age.
+create table location_trail (
+    -- When it was written; decides how long it is kept.
+    recv_at timestamp with time zone not null default now(),
+    tenant_id uuid not null,
+    driver_id uuid not null,
+    -- The number that the courier's device gave the point.
+    n bigint not null,
+    -- When it was there, by its device.
+    at timestamp with time zone not null,
+    lat double precision not null,
+    lng double precision not null,
+    -- Metres by which it may be wrong.
+    acc_m real,
+    -- Degrees clockwise from north.
+    heading real,
+    -- Metres a second.
+    speed real,
+    -- Of its device: 0 to 1.
+    battery real
+) partition by range (recv_at);
+CREATE INDEX location_trail_driver ON location_trail USING btree (tenant_id, driver_id, at);
+
 create type store_record as (
     id uuid,
     tenant_id uuid,
@@ -917,3 +943,46 @@ begin
     update log_head h set oldest = part.ends where h.singleton;
     return part.ends;
 end $function$;
+
+CREATE OR REPLACE FUNCTION keep_trails()
+ RETURNS integer
+ LANGUAGE plpgsql
+AS $function$
+declare
+    longest integer := (select max(location_retention_h) from tenants);
+    hour timestamptz;
+    part text;
+    tenant record;
+    dropped integer := 0;
+begin
+    -- Several processes may come at once.
+    perform pg_advisory_xact_lock(5302412207);
+    for ahead in 0 .. 2 loop
+        hour := date_trunc('hour', now() at time zone 'UTC') at time zone 'UTC'
+                + ahead * interval '1 hour';
+        part := 'location_trail_' || to_char(hour at time zone 'UTC', 'YYYYMMDDHH24');
+        if longest is not null and to_regclass(part) is null then
+            execute format('create table %I partition of location_trail for values from (%L) to (%L)',
+                           part, hour, hour + interval '1 hour');
+        end if;
+    end loop;
+    for part in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'location_trail'::regclass
+          and to_timestamp(right(c.relname, 10) || '+00', 'YYYYMMDDHH24TZH')
+              + make_interval(hours => 1 + coalesce(longest, 0)) < now()
+    loop
+        execute format('drop table %I', part);
+        dropped := dropped + 1;
+    end loop;
+    for tenant in
+        select t.id, coalesce(t.location_retention_h, 0) as hours from tenants t
+        where coalesce(t.location_retention_h, 0) < longest
+          and exists (select from location_trail l where l.tenant_id = t.id)
+    loop
+        delete from location_trail l
+        where l.tenant_id = tenant.id and l.recv_at < now() - make_interval(hours => tenant.hours);
+    end loop;
+    return dropped;
+end
+$function$;

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use actix_server::ServerHandle;
 use actix_web::web::{self, ServiceConfig};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::api::{Api, ApiKeys, Limits, Places, SharedReads};
 use crate::auth::Keys;
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::feed::{Feed, Revoked};
 use crate::hub::{Hubs, Message, Presence, Publication};
 use crate::jwks::{self, Jwks};
+use crate::locations::{Announcer, Flusher, Locations, Publisher};
 use crate::presence::{Attendance, Keeper};
 use crate::protocol::code::Disconnect;
 use crate::session::{House, Streams};
@@ -78,6 +80,7 @@ pub struct App {
     feeding: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     attending: JoinHandle<()>,
+    locating: Locating,
     /// Lives on the thread that started it.
     delivering: JoinHandle<()>,
     stop_delivering: watch::Sender<bool>,
@@ -117,8 +120,11 @@ impl App {
         // A key that was believed when it was revoked must not be believed again from memory.
         let longest = config.auth.token_ttl_max_s.max(config.auth.api_key_cache_s);
         let revoked = Arc::new(Revoked::new(longest.get()));
+        let located = listening.take_located().ok_or(Error::Ended("ear"))?;
+        let locations = Locations::new(config.locations.clone());
+        let kept = (Arc::clone(&revoked), Arc::clone(&locations));
         let (feed, mut feed_state) =
-            Feed::new(listening, hubs.clone(), Arc::clone(&revoked), config.feed.clone(), pace);
+            Feed::new(listening, hubs.clone(), kept, config.feed.clone(), pace);
         let api = Arc::new(Api {
             keys,
             jwks,
@@ -129,6 +135,7 @@ impl App {
             database: database.clone(),
             writer: writer.clone(),
             revoked,
+            locations: Arc::clone(&locations),
             feed: feed_state.clone(),
             window: Arc::clone(feed.window()),
             shared: SharedReads::new(config.database.shared_reads_max),
@@ -161,10 +168,12 @@ impl App {
             address: format!("{}:{}", config.server.host, config.server.port),
             source,
         })?;
+        let locating = locate(locations, &database, &writer, hubs.clone(), located);
         let (stop_timing, stop) = watch::channel(false);
         let people = timers::Watch {
             presence: Arc::clone(&api.house.presence),
             attendance: Arc::clone(&api.attendance),
+            locations: Arc::clone(&api.locations),
         };
         let timing = timers::run(database, writer, config.timers.clone(), people, stop);
         let timing = tokio::spawn(timing);
@@ -193,6 +202,7 @@ impl App {
             feeding,
             sweeping,
             attending,
+            locating,
             delivering,
             stop_delivering,
             reading_keys,
@@ -217,6 +227,7 @@ impl App {
             _ = &mut self.feeding => Error::Ended("feed"),
             _ = &mut self.sweeping => Error::Ended("sweeper"),
             _ = &mut self.attending => Error::Ended("keeper of presence"),
+            name = self.locating.ended() => Error::Ended(name),
             _ = &mut self.delivering => Error::Ended("deliverer to webhooks"),
             () = ended(self.reading_keys.as_mut()) => Error::Ended("reader of public keys"),
             ended = &mut self.serving => match ended {
@@ -238,6 +249,9 @@ impl App {
         if let Ok(Err(error)) = self.serving.await {
             tracing::warn!(%error, "the server ended badly");
         }
+        // What they have not told yet the next points of couriers tell. One of them has a share of
+        // the writer.
+        self.locating.stop().await;
         let database = self.api.database.clone();
         let patience = self.api.config.webhooks.timeout_ms.get() * 2;
         let attendance = Arc::clone(&self.api.attendance);
@@ -264,6 +278,56 @@ impl App {
         }
         database.close();
         tracing::info!("stopped");
+    }
+}
+
+/// The tasks that tell where couriers are.
+#[derive(Debug)]
+struct Locating {
+    flushing: JoinHandle<()>,
+    announcing: JoinHandle<()>,
+    publishing: JoinHandle<()>,
+}
+
+/// Batches of couriers that may wait to be published, and orders that may wait to be looked at.
+const FLUSHED_WAITING: usize = 16;
+const ARRIVING_WAITING: usize = 1_024;
+
+fn locate(
+    locations: Arc<Locations>,
+    database: &Database,
+    writer: &Writer,
+    hubs: Hubs<Publication>,
+    located: mpsc::Receiver<String>,
+) -> Locating {
+    let process = Uuid::new_v4();
+    let (written, to_publish) = mpsc::channel(FLUSHED_WAITING);
+    let (arriving, to_announce) = mpsc::channel(ARRIVING_WAITING);
+    let shared = Arc::clone(&locations);
+    let flusher = Flusher::new(shared, database.clone(), process, written, arriving);
+    let publisher = Publisher::new(locations, hubs, process);
+    Locating {
+        flushing: tokio::spawn(flusher.run()),
+        announcing: tokio::spawn(Announcer::new(writer.clone(), to_announce).run()),
+        publishing: tokio::spawn(publisher.run(to_publish, located)),
+    }
+}
+
+impl Locating {
+    /// Waits until one ends that should not; its name.
+    async fn ended(&mut self) -> &'static str {
+        tokio::select! {
+            _ = &mut self.flushing => "writer of locations",
+            _ = &mut self.announcing => "announcer of arrivals",
+            _ = &mut self.publishing => "publisher of locations",
+        }
+    }
+
+    async fn stop(self) {
+        for task in [self.flushing, self.announcing, self.publishing] {
+            task.abort();
+            drop(task.await);
+        }
     }
 }
 

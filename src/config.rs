@@ -110,6 +110,11 @@ sections! {
         link_reads_burst: u32, store_sockets_max: usize, }
     /// `[proofs]`
     Proofs { body_limit_bytes: usize, data_limit_bytes: usize, uploads_max: usize, store_s: Secs, }
+    /// `[locations]`
+    Locations { flush_ms: Millis, customer_pace_ms: Millis, board_pace_ms: Millis,
+        messages_per_s: u32, points_per_s: u32, burst_s: Secs, speed_max: u32, keep_s: Secs,
+        couriers_max: usize, trail_len: usize, trail_look_ms: Millis, board_age_s: Secs,
+        board_max: u32, stale_s: Secs, radius_max_m: u32, near_max: u32, area_stores_max: u32, }
     /// `[webhooks]`
     Webhooks { allow_http: bool, allow_private: bool, ca_file: String, per_tenant_max: u32,
         timeout_ms: Millis, answer_limit_bytes: usize, deliveries_max: usize, turn_s: Secs,
@@ -124,7 +129,7 @@ sections! {
     /// Every setting, by section.
     Config { server: Server, database: Database, embedded: Embedded, auth: Auth, writer: Writer,
         timers: Timers, feed: Feed, socket: Socket, api: Api, links: Links, limits: Limits, proofs: Proofs,
-        webhooks: Webhooks, retention: Retention, pages: Pages, log: Log, }
+        locations: Locations, webhooks: Webhooks, retention: Retention, pages: Pages, log: Log, }
 }
 
 /// Mistakes in the configuration, all of them.
@@ -248,6 +253,15 @@ impl Config {
             proofs.body_limit_bytes 1_024..=16_777_216;
             proofs.data_limit_bytes 0..=1_048_576; proofs.uploads_max 1..=1_000;
             proofs.store_s 0..=31_536_000;
+            locations.flush_ms 50..=10_000; locations.customer_pace_ms 0..=60_000;
+            locations.board_pace_ms 0..=60_000; locations.messages_per_s 1..=1_000;
+            locations.points_per_s 1..=10_000; locations.burst_s 1..=600;
+            locations.speed_max 10..=1_000_000; locations.keep_s 60..=86_400;
+            locations.couriers_max 1_000..=10_000_000; locations.trail_len 0..=10_000_000;
+            locations.trail_look_ms 100..=600_000; locations.board_age_s 60..=86_400;
+            locations.board_max 1..=100_000; locations.stale_s 1..=3_600;
+            locations.radius_max_m 100..=200_000; locations.near_max 1..=10_000;
+            locations.area_stores_max 1..=100_000;
             webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
             webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;
             webhooks.turn_s 1..=300; webhooks.page_len 1..=1_000; webhooks.lease_s 10..=600;

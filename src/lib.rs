@@ -17,6 +17,7 @@ pub mod frame;
 pub mod http;
 pub mod hub;
 pub mod jwks;
+pub mod locations;
 pub mod presence;
 pub mod protocol;
 pub mod server;

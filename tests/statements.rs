@@ -27,6 +27,8 @@ mod heads;
 mod links;
 #[path = "statements/load.rs"]
 mod load;
+#[path = "statements/locations.rs"]
+mod locations;
 #[path = "statements/members.rs"]
 mod members;
 #[path = "statements/migrating.rs"]

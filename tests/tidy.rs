@@ -22,6 +22,7 @@ const ROOMS: &[&str] = &[
     "view",
     "store",
     "hub",
+    "locations",
     "session",
     "feed",
     "presence",

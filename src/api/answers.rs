@@ -248,12 +248,15 @@ pub struct LinksPage {
 /// What was made of points.
 #[derive(ToSchema)]
 pub struct Noted {
-    /// The highest number among those that make sense.
+    /// The highest number among those that are known by now.
     #[schema(required)]
     pub n: Option<i64>,
-    /// How many make none.
+    /// How many make no sense, or were known before.
     #[schema(minimum = 0)]
     pub refused: u64,
+    /// How many were more than may be told now: the oldest of them. They are not known.
+    #[schema(required = false, minimum = 1)]
+    pub dropped: u64,
 }
 
 /// A token. It is shown here and never again.

@@ -1,22 +1,18 @@
 //! Where couriers are, as their devices say.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::body::{moment, parse};
 use super::{Answer, Api, Asked, Problem, only};
-use crate::domain::{Actor, OrderId, Place, Role, TenantId};
-use crate::store::{Change, Location, LookedUp, Target};
+use crate::domain::{Location, Place, Role};
+use crate::locations::Taken;
+use crate::store::Database;
 
 /// Points of one message.
 const POINTS_MAX: usize = 20;
-/// A device's clock may run ahead by so much.
-const AHEAD: SignedDuration = SignedDuration::from_mins(2);
-/// A point that may be wrong by more metres says nothing.
-const ACCURACY_MAX_M: f32 = 200.0;
-
 /// Where a courier was.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -63,8 +59,10 @@ fn points() -> utoipa::openapi::schema::Array {
 impl Api {
     /// Takes a courier's points, `{"p":[[n,at,lat,lng,acc,hdg,spd,bat],…]}`, the newest first;
     /// what comes after `lng` may be null or absent, `at` is RFC 3339 or milliseconds since 1970.
-    /// Answers `{"n":…,"refused":…}`: the highest number among the points that make sense, and
-    /// how many do not. The newest becomes where the courier is, unless that is newer already.
+    /// Answers `{"n":…,"refused":…}`: the highest number among the points that are known by now,
+    /// and how many make no sense or were known before; `dropped` when more came than may. The
+    /// newest becomes where the courier is, unless that is newer already; it is written and told
+    /// a moment later.
     pub async fn note_locations(&self, asked: &Asked, body: Value) -> Result<Answer, Problem> {
         let principal = &asked.principal;
         only(principal, &[Role::Driver])?;
@@ -74,54 +72,22 @@ impl Api {
         if body.p.is_empty() || body.p.len() > POINTS_MAX {
             return Err(Problem::field("p", format!("must have 1 to {POINTS_MAX} points")));
         }
-        let now = self.now();
         let mut points = Vec::with_capacity(body.p.len());
         for (nth, values) in body.p.iter().enumerate() {
             points.push(point(&format!("p[{nth}]"), values)?);
         }
-        let count = points.len();
-        points.retain(|point| makes_sense(point, now));
-        let refused = count - points.len();
-        let highest = points.iter().map(|point| point.n).max();
-        let newest = points.into_iter().max_by_key(|point| (point.at, point.n));
-        let tenant = principal.tenant;
-        let mut arriving = Vec::new();
-        let answer = self.once(asked, ("locations", "", &given), async |database| {
-            if let Some(newest) = &newest {
-                arriving = database.note_location(tenant, driver, newest).await?;
+        // A repetition under its key is answered without a look at the points.
+        let take = async |_database: &Database| {
+            let taken = self.locations.take(principal.tenant, driver, points, self.now());
+            let Taken { highest, refused, dropped } = taken.ok_or_else(Problem::overloaded)?;
+            let mut answer = Answer::of(json!({"n": highest, "refused": refused}));
+            if dropped > 0 {
+                answer.put("dropped", dropped.into());
             }
-            Ok(Answer::of(json!({"n": highest, "refused": refused})))
-        });
-        let answer = answer.await?;
-        // Only now: the writer sees what is committed, and needs a connection as well.
-        self.tell_arrivals(tenant, arriving).await;
-        Ok(answer)
+            Ok(answer)
+        };
+        self.once(asked, ("locations", "", &given), take).await
     }
-
-    /// Has orders looked at whose courier seems to be about to arrive.
-    async fn tell_arrivals(&self, tenant: TenantId, orders: Vec<OrderId>) {
-        for order in orders {
-            let change = Change {
-                tenant,
-                by: Actor::system(),
-                target: Target::Elapse { order, looked_up: LookedUp::default() },
-                idempotency: None,
-                if_match: None,
-                occurred_at: None,
-                place: None,
-            };
-            if let Err(error) = self.writer.submit(change).await {
-                // The next point, or the next watch, finds it again.
-                tracing::debug!(%error, "an arrival is told later");
-            }
-        }
-    }
-}
-
-fn makes_sense(point: &Location, now: Timestamp) -> bool {
-    let nowhere = point.place.lat == 0.0 && point.place.lng == 0.0;
-    let vague = point.accuracy_m.is_some_and(|metres| metres > ACCURACY_MAX_M);
-    point.at <= now + AHEAD && !nowhere && !vague
 }
 
 fn point(field: &str, values: &[Value]) -> Result<Location, Problem> {

@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod links;
 mod locations;
+mod near;
 mod offers;
 mod once;
 mod orders;
@@ -53,7 +54,7 @@ pub use parties::{DriverBody, DriverPatchBody, DutyBody, PauseBody, StoreBody, S
 pub use places::{Place, Places};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use proofs::{NewProofBody, ProofAnswer};
-pub use shared::{MissedPage, SharedReads, StateKey};
+pub use shared::{MissedPage, SharedReads, State, StateKey};
 pub use tenant::TenantPatchBody;
 pub use tokens::TokenBody;
 pub use webhooks::{RotateBody, WebhookBody, WebhookPatchBody, replay_after};
@@ -64,6 +65,7 @@ use crate::domain::{LinkView, Role};
 use crate::feed::{FeedState, Revoked, Window};
 use crate::hub::Topic;
 use crate::jwks::Jwks;
+use crate::locations::Locations;
 use crate::presence::Attendance;
 use crate::session::House;
 use crate::store::{Database, Writer};
@@ -87,6 +89,8 @@ pub struct Api {
     pub api_keys: ApiKeys,
     /// Tokens and API keys that speak for nobody any more.
     pub revoked: Arc<Revoked>,
+    /// Where couriers are.
+    pub locations: Arc<Locations>,
     /// Where the feed stands.
     pub feed: watch::Receiver<FeedState>,
     /// The newest events, held in memory.

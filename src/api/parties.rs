@@ -414,6 +414,9 @@ impl Api {
         principal: &Principal,
         query: &[(String, String)],
     ) -> Result<Value, Problem> {
+        if query.iter().any(|(name, _)| name == "near") {
+            return self.list_near_drivers(principal, query).await;
+        }
         only(principal, &[Role::Platform, Role::Ops])?;
         let page: Page<DriverId> = self.page(query)?;
         let external_id = page.external_id.as_deref();

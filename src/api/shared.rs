@@ -31,11 +31,22 @@ pub struct MissedPage {
 /// Which state is read: whose, of what, for whom, narrowed how.
 pub type StateKey = (TenantId, Scope, Audience, Option<Filter>);
 
+/// A channel's state.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The position it was read at.
+    pub position: u64,
+    /// The number of the last that had passed: what passes later is no older than what is in it.
+    pub passed: u64,
+    /// The state.
+    pub data: Arc<RawValue>,
+}
+
 /// Reads under way.
 #[derive(Debug)]
 pub struct SharedReads {
     missed: Flights<(TenantId, Scope, u64), Result<MissedPage, Unread>>,
-    states: Flights<StateKey, Result<(u64, Arc<RawValue>), Unread>>,
+    states: Flights<StateKey, Result<State, Unread>>,
 }
 
 impl SharedReads {
@@ -83,15 +94,15 @@ impl SharedReads {
         key: &StateKey,
         floor: u64,
         read: impl Fn() -> F + Clone + Send + 'static,
-    ) -> Result<(u64, Arc<RawValue>), Unread>
+    ) -> Result<State, Unread>
     where
-        F: Future<Output = Result<(u64, Arc<RawValue>), Unread>> + Send + 'static,
+        F: Future<Output = Result<State, Unread>> + Send + 'static,
     {
         for _ in 0..TRIES {
             let landed = self.states.fly(key.clone(), read.clone()).await;
             let state = landed.map_err(|_crashed| Unread::Failed)?;
             match &*state {
-                Ok((position, _data)) if *position < floor => {}
+                Ok(State { position, .. }) if *position < floor => {}
                 state => return state.clone(),
             }
         }

@@ -6,6 +6,7 @@
 //!
 //! Absent on purpose: frames, commands and time are the session's; nothing is published here.
 
+mod on_map;
 mod open;
 mod plain;
 mod read;
@@ -22,7 +23,7 @@ use crate::api::{Api, Problem, ProblemCode};
 use crate::auth::{Info, Permit, Principal, bearer};
 use crate::config;
 use crate::domain::{CredentialId, Role, TenantId, Word as _};
-use crate::hub::{Bearer, Member, Publication, Topic};
+use crate::hub::{Area, Bearer, Filter, Member, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 use crate::session::{
@@ -105,6 +106,7 @@ impl Source for Api {
             None => open::channel(&ask.channel, asker.who)?,
         };
         let filter = open::filter(&channel, ask.data.as_deref()).map_err(Turned::Away)?;
+        let filter = self.with_stores(asker.who, filter).await?;
         let opened = channel.opened(asker.who.tenant, filter);
         Ok(match permit {
             None => opened,
@@ -273,6 +275,26 @@ impl Api {
             return Err(Disconnect::INVALID_TOKEN.into());
         }
         Ok(permit)
+    }
+
+    /// A filter by area with the stores that are there now: orders are where their store is.
+    async fn with_stores(
+        &self,
+        who: &Principal,
+        filter: Option<Filter>,
+    ) -> Result<Option<Filter>, Turned> {
+        let Some(filter) = filter else { return Ok(None) };
+        let Some(area) = filter.area else { return Ok(Some(filter)) };
+        let sides = [area.south, area.west, area.north, area.east];
+        let sides = sides.map(|side| f64::from(side) / Area::GRAIN);
+        let limit = self.config.locations.area_stores_max;
+        let found = self.database.list_area_stores(who.tenant, sides, limit).await;
+        let mut there = found.map_err(|error| Turned::Away(rpc::error(&Problem::from(error))))?;
+        if let Some(stores) = &filter.stores {
+            there.retain(|store| stores.contains(store));
+        }
+        there.sort_unstable();
+        Ok(Some(Filter { stores: Some(there), ..filter }))
     }
 
     /// Whom a token speaks for.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::auth::Principal;
 use crate::domain::{LinkView, OrderId, Role, Status, StoreId, TenantId, Word as _};
-use crate::hub::{Ear, Filter, Seat, Topic};
+use crate::hub::{Area, Ear, Filter, Seat, Topic};
 use crate::protocol::code::ErrorCode;
 use crate::protocol::{ErrorReply, RawJson};
 use crate::session::{Moves, Opened};
@@ -178,15 +178,34 @@ impl OneOrMore {
 struct FilterBody {
     store: Option<OneOrMore>,
     status: Option<OneOrMore>,
+    /// South, west, north, east.
+    area: Option<[f64; 4]>,
+    locations: Option<bool>,
 }
 
-/// The filter that a subscribe to `dispatch` carries in its `data`.
+/// The part of the map between these degrees: south, west, north, east.
+pub(super) fn area([south, west, north, east]: [f64; 4]) -> Option<Area> {
+    let lat = |degrees: f64| (-90.0..=90.0).contains(&degrees);
+    let lng = |degrees: f64| (-180.0..=180.0).contains(&degrees);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 180 millions")]
+    let grains = |degrees: f64| (degrees * Area::GRAIN).round() as i32;
+    (lat(south) && lat(north) && south <= north && lng(west) && lng(east)).then(|| Area {
+        south: grains(south),
+        west: grains(west),
+        north: grains(north),
+        east: grains(east),
+    })
+}
+
+/// The filter that a subscribe to `dispatch` or `tenant` carries in its `data`.
 pub(super) fn filter(
     channel: &Channel,
     data: Option<&RawJson>,
 ) -> Result<Option<Filter>, ErrorReply<'static>> {
     let bad = |detail: String| ErrorReply::detailed(ErrorCode::BAD_REQUEST, detail);
-    let (Seat::Dispatch, Some(data)) = (channel.seat, data) else { return Ok(None) };
+    let (Seat::Dispatch | Seat::Tenant, Some(data)) = (channel.seat, data) else {
+        return Ok(None);
+    };
     let body: Value = serde_json::from_str(data.get())
         .map_err(|error| bad(format!("bad request: data: {error}")))?;
     // A list would be taken for the members in their order.
@@ -195,6 +214,15 @@ pub(super) fn filter(
     }
     let body: FilterBody =
         serde_json::from_value(body).map_err(|error| bad(format!("bad request: data: {error}")))?;
+    let is_tenant = channel.seat == Seat::Tenant;
+    let narrowed = body.store.is_some() || body.status.is_some() || body.area.is_some();
+    if is_tenant && narrowed || !is_tenant && body.locations.is_some() {
+        return Err(bad("bad request: data: is no filter of this channel".to_owned()));
+    }
+    let there = body.area.map(|sides| {
+        let bad = || bad("bad request: area: must be [south, west, north, east]".to_owned());
+        area(sides).ok_or_else(bad)
+    });
     let stores = body.store.map(|stores| {
         let ids = stores.texts().iter().map(|text| {
             text.parse::<StoreId>().map_err(|error| bad(format!("bad request: store: {error}")))
@@ -207,7 +235,12 @@ pub(super) fn filter(
         });
         words.collect::<Result<Vec<_>, _>>()
     });
-    let filter = Filter { stores: stores.transpose()?, statuses: statuses.transpose()? };
+    let filter = Filter {
+        stores: stores.transpose()?,
+        statuses: statuses.transpose()?,
+        area: there.transpose()?,
+        locations: body.locations.unwrap_or_default(),
+    };
     Ok(Some(filter).filter(|filter| *filter != Filter::default()))
 }
 

@@ -148,6 +148,8 @@ struct Asked {
     channel: String,
     stores: Vec<String>,
     statuses: Vec<String>,
+    area: Option<[f64; 4]>,
+    locations: bool,
     last: Option<Position>,
 }
 
@@ -163,6 +165,8 @@ impl Asked {
                 "channel" if asked.channel.is_empty() => asked.channel = value,
                 "store" => asked.stores.extend(words()),
                 "status" => asked.statuses.extend(words()),
+                "area" => asked.area = Some(sides(&value)?),
+                "locations" if value == "true" => asked.locations = true,
                 "last_event_id" => asked.last = Some(position("last_event_id", &value)?),
                 _ => return Err(Problem::field(name, "is no parameter of this request")),
             }
@@ -186,6 +190,12 @@ impl Asked {
                 return Err(Problem::field(field, "is for the channel dispatch only"));
             }
         }
+        if self.area.is_some() && self.channel != "dispatch" {
+            return Err(Problem::field("area", "is for the channel dispatch only"));
+        }
+        if self.locations && self.channel != "tenant" {
+            return Err(Problem::field("locations", "is for the channel tenant only"));
+        }
         for text in &self.stores {
             let store = text.parse::<StoreId>();
             store.map_err(|error| Problem::field("store", error.to_string()))?;
@@ -204,10 +214,24 @@ impl Asked {
                 filter.insert(field.to_owned(), json!(given));
             }
         }
+        if let Some(area) = self.area {
+            filter.insert("area".to_owned(), json!(area));
+        }
+        if self.locations {
+            filter.insert("locations".to_owned(), true.into());
+        }
         let filter = (!filter.is_empty()).then(|| serde_json::value::to_raw_value(&filter).ok());
         let data: Option<Box<RawJson>> = filter.flatten();
         Subscribe { channel: self.channel.clone(), data, ..Subscribe::default() }
     }
+}
+
+/// A part of the map: `south,west,north,east`.
+fn sides(text: &str) -> Result<[f64; 4], Problem> {
+    let sides: Option<Vec<f64>> = text.split(',').map(|side| side.trim().parse().ok()).collect();
+    let sides = sides.and_then(|sides| <[f64; 4]>::try_from(sides).ok());
+    let sides = sides.filter(|sides| super::open::area(*sides).is_some());
+    sides.ok_or_else(|| Problem::field("area", "must be south,west,north,east in degrees"))
 }
 
 /// What stood behind `id:` in an event.

@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::on_map::OnMap;
 use super::open::{self, Channel};
 use super::rpc;
-use crate::api::{Api, Problem, StateKey};
+use crate::api::{Api, Problem, State, StateKey};
 use crate::auth::Principal;
 use crate::feed::Since;
 use crate::hub::{Ear, News as _, Publication, Seat, Topic};
+use crate::locations::Locations;
 use crate::protocol::code::ErrorCode;
-use crate::protocol::{Codec, ErrorReply, History, RawJson};
+use crate::protocol::{Codec, ErrorReply, History};
 use crate::session::{Found, Opened, Otherwise, Past, Reading, Start, Unread};
 use crate::store::{Database, Error, Scope};
 use crate::view::{self, stamp};
@@ -56,7 +58,7 @@ pub(super) async fn read(
                 exists(api, who, *scope).await?;
             }
         }
-        return Ok(Reading { epoch, position: floor, found: Found::State(None) });
+        return Ok(Reading { epoch, position: floor, passed: 0, found: Found::State(None) });
     }
     let filter = opened.ears.first().and_then(|(_topic, ear)| ear.filter.clone());
     // Only a personal feed has several, and it has no state.
@@ -64,12 +66,14 @@ pub(super) async fn read(
     let key = (who.tenant, scope, channel.seat.audience(), filter);
     let (database, asked) = (api.database.clone(), key.clone());
     let (limit, now) = (api.config.socket.snapshot_orders, api.now());
+    let locations = Arc::clone(&api.locations);
     let read = move || {
         let (database, asked) = (database.clone(), asked.clone());
-        async move { state(&database, asked, limit, now).await }
+        let locations = Arc::clone(&locations);
+        async move { state(&database, &locations, asked, limit, now).await }
     };
-    let (position, data) = api.shared.state(&key, floor, read).await?;
-    Ok(Reading { epoch, position, found: Found::State(Some(data)) })
+    let State { position, passed, data } = api.shared.state(&key, floor, read).await?;
+    Ok(Reading { epoch, position, passed, found: Found::State(Some(data)) })
 }
 
 /// The position up to which everything must be in what is read from here on: whatever the hub
@@ -175,7 +179,8 @@ async fn missed(
     all.retain(|publication| publication.position() <= upto);
     all.sort_by_key(|publication| publication.position());
     let publications = encode(opened, codec, &all);
-    Ok(Some(Reading { epoch: known, position: upto, found: Found::Missed(publications) }))
+    let found = Found::Missed(publications);
+    Ok(Some(Reading { epoch: known, position: upto, passed: 0, found }))
 }
 
 /// Whether memory tells that a topic is there and the tenant's: by its newest event, unless that
@@ -205,10 +210,11 @@ fn encode(opened: &Opened<Api>, codec: Codec, events: &[Arc<Publication>]) -> Ve
 /// A feed's state, and the position it was read at.
 async fn state(
     database: &Database,
+    locations: &Locations,
     (tenant, scope, audience, filter): StateKey,
     limit: u32,
     now: Timestamp,
-) -> Result<(u64, Arc<RawJson>), Unread> {
+) -> Result<State, Unread> {
     let filter = filter.as_ref();
     let open = database
         .list_open_orders(
@@ -247,9 +253,12 @@ async fn state(
         }
         Scope::Order(_) | Scope::Tenant => {}
     }
+    // Last, so that it is as new as can be; who may see it is judged by what was read before, too.
+    let on_map = OnMap { database, locations, tenant, audience, now };
+    let passed = on_map.put(&mut data, scope, &open.orders, filter).await?;
     // A value that was made here can be written again.
     let data = serde_json::value::to_raw_value(&data).map_err(|_| Unread::Denied)?;
-    Ok((open.position, data.into()))
+    Ok(State { position: open.position, passed, data: data.into() })
 }
 
 /// A channel's past, as far as it is held.

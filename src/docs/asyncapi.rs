@@ -8,9 +8,13 @@ use utoipa::openapi::{RefOr, Schema};
 use super::{at, reference, rpc};
 use crate::protocol::code::{ErrorCode, problem};
 use crate::view::schema::{
-    DriverSnapshot, EventSchema, OrderSnapshot, OrdersSnapshot, StoreSnapshot, events,
+    DriverLocation, DriverSnapshot, EventSchema, OrderSnapshot, OrdersSnapshot, StoreSnapshot,
+    events,
 };
-use crate::view::{Audience, is_for};
+use crate::view::{Audience, LOCATION_KIND, is_for};
+
+/// The name of the schema and the message of where a courier is.
+const LOCATION: &str = "DriverLocation";
 
 /// One kind of channel.
 struct Channel {
@@ -25,6 +29,8 @@ struct Channel {
     nouns: &'static [&'static str],
     /// The name of the schema of its state.
     snapshot: Option<&'static str>,
+    /// Whether it may carry where couriers are.
+    locations: bool,
 }
 
 const CHANNELS: &[Channel] = &[
@@ -37,6 +43,7 @@ const CHANNELS: &[Channel] = &[
         audiences: Audience::ALL,
         nouns: &["order", "courier", "offer", "proof"],
         snapshot: Some("OrderSnapshot"),
+        locations: true,
     },
     Channel {
         key: "store",
@@ -46,6 +53,7 @@ const CHANNELS: &[Channel] = &[
         audiences: &[Audience::Store],
         nouns: &[],
         snapshot: Some("StoreSnapshot"),
+        locations: true,
     },
     Channel {
         key: "driver",
@@ -55,25 +63,30 @@ const CHANNELS: &[Channel] = &[
         audiences: &[Audience::Driver, Audience::FormerDriver],
         nouns: &[],
         snapshot: Some("DriverSnapshot"),
+        locations: false,
     },
     Channel {
         key: "dispatch",
         address: "dispatch",
         parameter: None,
         description: "Everything of the tenant: for dispatchers. The subscribe's `data` may \
-            narrow it by `store` and `status`.",
+            narrow it by `store`, `status`, and `area`: `[south, west, north, east]`, the stores and \
+            couriers there.",
         audiences: &[Audience::Ops],
         nouns: &[],
         snapshot: Some("OrdersSnapshot"),
+        locations: true,
     },
     Channel {
         key: "tenant",
         address: "tenant",
         parameter: None,
-        description: "Everything of the tenant: for the platform.",
+        description: "Everything of the tenant: for the platform. Where couriers are only with \
+            `\"locations\": true` in the subscribe's `data`.",
         audiences: &[Audience::Platform],
         nouns: &[],
         snapshot: Some("OrdersSnapshot"),
+        locations: true,
     },
     Channel {
         key: "personal",
@@ -85,6 +98,7 @@ const CHANNELS: &[Channel] = &[
         audiences: &[Audience::Customer, Audience::Store, Audience::Driver, Audience::FormerDriver],
         nouns: &[],
         snapshot: None,
+        locations: true,
     },
 ];
 
@@ -112,9 +126,14 @@ pub(super) fn document(openapi: &Value) -> Value {
     for event in &events {
         messages.insert(event.name(), message(event.kind, "An event.", &reference(&event.name())));
     }
+    let summary = "Where a courier is: a publication without an offset, in no log.";
+    messages.insert(LOCATION.to_owned(), message(LOCATION_KIND, summary, &reference(LOCATION)));
     for channel in CHANNELS {
         let mut carried: Vec<String> =
             events.iter().filter(|event| channel.carries(event)).map(EventSchema::name).collect();
+        if channel.locations {
+            carried.push(LOCATION.to_owned());
+        }
         if let Some(snapshot) = channel.snapshot {
             let summary = "The state, as `data` of the subscribe's result: when nothing is \
                 recovered.";
@@ -242,6 +261,7 @@ fn add_snapshots(schemas: &mut Map<String, Value>) {
     add::<StoreSnapshot>(&mut found);
     add::<DriverSnapshot>(&mut found);
     add::<OrdersSnapshot>(&mut found);
+    add::<DriverLocation>(&mut found);
     for (name, schema) in found {
         schemas.entry(name).or_insert_with(|| json!(schema));
     }

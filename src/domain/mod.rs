@@ -9,6 +9,7 @@ mod command;
 mod fact;
 mod id;
 mod link;
+mod location;
 mod machine;
 mod offer;
 mod order;
@@ -27,8 +28,10 @@ pub use id::{
     TenantId, WebhookId,
 };
 pub use link::{LinkTerm, LinkView};
+pub use location::{Errand, Location};
 pub use machine::{
-    Courier, Facts, Judgement, PIN_TRIES, Step, WATCH_EVERY, distance_m, place, travel_time,
+    Courier, Facts, Judgement, PIN_TRIES, Step, WATCH_EVERY, distance_m, is_near, place,
+    travel_time,
 };
 pub use offer::{Ask, BROADCAST_MAX, Candidate, Offer, OfferMode, OfferRules, OfferState, Search};
 pub use order::{

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config;
 use crate::hub::{Hubs, Message, Publication, Topic};
+use crate::locations::Locations;
 use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
 use crate::telemetry::metrics;
@@ -46,6 +47,7 @@ pub struct Feed {
     hubs: Hubs<Publication>,
     window: Arc<Window>,
     revoked: Arc<Revoked>,
+    locations: Arc<Locations>,
     settings: config::Feed,
     /// Pause between ending two groups of sessions.
     close_pace: Duration,
@@ -56,19 +58,30 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// A feed and the place where its state can be watched. It keeps `revoked` current.
+    /// A feed and the place where its state can be watched. It keeps `revoked` current, and tells
+    /// `locations` what it is about to publish.
     pub fn new(
         listening: Listening,
         hubs: Hubs<Publication>,
-        revoked: Arc<Revoked>,
+        (revoked, locations): (Arc<Revoked>, Arc<Locations>),
         settings: config::Feed,
         close_pace: Duration,
     ) -> (Self, watch::Receiver<FeedState>) {
         let (state, watched) = watch::channel(FeedState::default());
         let window = Arc::new(Window::new(settings.window_len));
         let (epoch, cursor) = (None, 0);
-        let feed =
-            Self { listening, hubs, window, revoked, settings, close_pace, state, epoch, cursor };
+        let feed = Self {
+            listening,
+            hubs,
+            window,
+            revoked,
+            locations,
+            settings,
+            close_pace,
+            state,
+            epoch,
+            cursor,
+        };
         (feed, watched)
     }
 
@@ -115,6 +128,7 @@ impl Feed {
                 self.load_revoked().await?;
                 self.preload(&epoch, last).await;
                 self.listening.tell_epoch(&epoch);
+                self.locations.jump(last);
                 self.cursor = last;
             }
             Some(known) if *known == epoch && last >= self.cursor => self.drain().await?,
@@ -125,6 +139,7 @@ impl Feed {
                 // end of these finds the new epoch everywhere. In between the window and the
                 // database may differ about it; the window says which its events are of.
                 self.window.clear(&epoch, last);
+                self.locations.jump(last);
                 self.listening.tell_epoch(&epoch);
                 // Before the sessions come again, and judged by what this log says.
                 self.load_revoked().await?;
@@ -246,9 +261,11 @@ impl Feed {
                 }
                 // Before the hubs hear of it, and before anyone is sent away: see the head.
                 self.window.append(&publications);
+                self.locations.follow(&publications);
                 if let Some(first) = gap {
                     // Positions are gapless: what lay between was dropped before we read it.
                     tracing::error!(first, "the log has a gap");
+                    self.locations.jump(self.cursor);
                     self.load_revoked().await?;
                     self.hubs
                         .send(&Message::EndAll {

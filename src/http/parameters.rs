@@ -130,3 +130,25 @@ pub(super) struct ReplayQuery {
     #[param(minimum = 0)]
     after: u64,
 }
+
+/// How to list couriers: by name, or by where they are.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the document alone")]
+pub(super) struct DriversQuery {
+    /// By the platform's name for it.
+    #[param(min_length = 1, max_length = 128, required = false)]
+    external_id: String,
+    /// At most so many, up to `api.page_len_max`; with `near` up to `locations.near_max`.
+    #[param(minimum = 1, required = false)]
+    limit: u32,
+    /// The `next` of the page before; not with `near`.
+    #[param(required = false)]
+    cursor: String,
+    /// `lat,lng`: those around there, the nearest first.
+    #[param(example = "52.52,13.405", required = false)]
+    near: String,
+    /// How far from there, in metres, up to `locations.radius_max_m`; 5000 by default.
+    #[param(minimum = 1, maximum = 200_000, required = false)]
+    radius: f64,
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::answer::respond;
 use super::extract::{Asking, Caller, pairs};
-use super::parameters::PartiesQuery;
+use super::parameters::{DriversQuery, PartiesQuery};
 use super::problem::{HttpProblem, words};
 use crate::api::answers::{DriversPage, StoresPage, Token};
 use crate::api::{
@@ -130,10 +130,10 @@ pub(super) async fn put_driver(
     Ok(respond(&api.put_driver(&asking.0, Some(&path), read_body(&body)?).await?))
 }
 
-/// Lists couriers.
+/// Lists couriers; with `near` those around a place, with where they are.
 #[utoipa::path(
     get, path = "/v1/drivers", operation_id = "drivers.list", tag = "Couriers",
-    params(PartiesQuery),
+    params(DriversQuery),
     responses((status = 200, description = "A page.", body = DriversPage)),
 )]
 pub(super) async fn list_drivers(

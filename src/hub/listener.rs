@@ -8,15 +8,15 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::mailbox::Mailbox;
-use super::news::{Bearer, News};
+use super::news::{Bearer, News, Passing};
 use crate::frame::message_frame;
 use crate::protocol::code::Unsubscribed;
 use crate::protocol::{Codec, Push};
 
 #[derive(Debug)]
-enum State<N> {
+enum State<N: News> {
     /// Something is being read; what is published meanwhile waits here.
-    Holding { held: Vec<Arc<N>>, overflowed: bool },
+    Holding { held: Vec<Arc<N>>, overflowed: bool, passing: Vec<Arc<dyn Passing<N>>> },
     /// Everything up to `last` has been sent or is in the reply.
     Live { last: u64 },
     /// Nothing more is heard: its right has ended.
@@ -83,7 +83,8 @@ impl<N: News> Listener<N> {
             bearer,
             ended,
         } = listening;
-        let state = RefCell::new(State::Holding { held: Vec::new(), overflowed: false });
+        let (held, passing) = (Vec::new(), Vec::new());
+        let state = RefCell::new(State::Holding { held, overflowed: false, passing });
         let bearer = Cell::new(bearer);
         Rc::new(Self {
             topic,
@@ -133,9 +134,53 @@ impl<N: News> Listener<N> {
             return news.frame(&self.topic, &self.ear, codec);
         }
         let publication = news.publication(&self.topic, &self.ear, codec)?;
+        Some(self.push_of(&publication))
+    }
+
+    /// The same of what passes.
+    fn passing_frame(&self, passing: &dyn Passing<N>) -> Option<Bytes> {
+        let codec = self.codec();
+        if !self.renamed {
+            return passing.frame(&self.topic, &self.ear, codec);
+        }
+        let publication = passing.publication(&self.topic, &self.ear, codec)?;
+        Some(self.push_of(&publication))
+    }
+
+    /// A publication under the subscription's own name.
+    fn push_of(&self, publication: &[u8]) -> Bytes {
+        let codec = self.codec();
         let mut push = Vec::with_capacity(publication.len() + self.channel.len() + 32);
-        codec.encode_push_publication(&mut push, &self.channel, &publication);
-        Some(message_frame(codec, &push))
+        codec.encode_push_publication(&mut push, &self.channel, publication);
+        message_frame(codec, &push)
+    }
+
+    /// Takes what passes; true when a frame went into the mailbox.
+    pub(super) fn overhear(&self, passing: &Arc<dyn Passing<N>>) -> bool {
+        if !passing.passes(&self.topic, &self.ear) {
+            return false;
+        }
+        match &mut *self.state.borrow_mut() {
+            State::Holding { passing: held, .. } => {
+                held.retain(|other| other.subject() != passing.subject());
+                // More is let go: each comes again.
+                if held.len() < self.hold_max {
+                    held.push(Arc::clone(passing));
+                }
+                return false;
+            }
+            State::Live { last } if self.is_right(passing, *last) => {}
+            State::Live { .. } | State::Ended => return false,
+        }
+        let frame = self.passing_frame(&**passing);
+        // A subscription is told from others of its session by where it lies in memory.
+        let place = (passing.subject(), std::ptr::from_ref(self).addr());
+        frame.is_some_and(|frame| self.mailbox.pass(place, frame))
+    }
+
+    /// Whether nothing that a listener knows by now makes it wrong.
+    fn is_right(&self, passing: &Arc<dyn Passing<N>>, last: u64) -> bool {
+        passing.as_of(&self.topic).is_none_or(|as_of| as_of >= last)
     }
 
     /// Takes one publication; true when a frame went into the mailbox.
@@ -145,7 +190,7 @@ impl<N: News> Listener<N> {
         }
         let mut state = self.state.borrow_mut();
         match &mut *state {
-            State::Holding { held, overflowed } => {
+            State::Holding { held, overflowed, .. } => {
                 if held.len() < self.hold_max {
                     held.push(Arc::clone(news));
                 } else {
@@ -190,10 +235,10 @@ impl<N: News> Listener<N> {
         true
     }
 
-    /// Goes live after a reading at `position`, and returns the positions and frames of what was
-    /// held back and came after it, in order. They must reach the mailbox after the reply and before
+    /// Goes live after a reading at `position` that knew all that had passed up to number `passed`,
+    /// and returns the positions and frames of what was held back and came after it, in order. They must reach the mailbox after the reply and before
     /// anything else is awaited.
-    pub fn go_live(&self, position: u64) -> Result<Vec<(u64, Bytes)>, Overflowed> {
+    pub fn go_live(&self, position: u64, passed: u64) -> Result<Vec<(u64, Bytes)>, Overflowed> {
         let mut state = self.state.borrow_mut();
         let mut last = position;
         let mut frames = Vec::new();
@@ -201,7 +246,7 @@ impl<N: News> Listener<N> {
         if matches!(&*state, State::Ended) {
             return Err(Overflowed);
         }
-        if let State::Holding { held, overflowed } = &*state {
+        if let State::Holding { held, overflowed, passing } = &*state {
             if *overflowed {
                 return Err(Overflowed);
             }
@@ -211,6 +256,10 @@ impl<N: News> Listener<N> {
                     frames.extend(self.frame(news).map(|frame| (last, frame)));
                     ended = news.ends(&self.topic, &self.ear);
                 }
+            }
+            let news = passing.iter().filter(|it| !ended && it.number() > passed);
+            for passing in news.filter(|it| self.is_right(it, last)) {
+                frames.extend(self.passing_frame(&**passing).map(|frame| (last, frame)));
             }
         }
         if ended {

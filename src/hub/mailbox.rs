@@ -1,7 +1,7 @@
 //! The frames that wait for one socket.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 
@@ -20,6 +20,9 @@ const FRAMES_PER_WRITE: usize = 64;
 
 /// Bytes handed to an HTTP answer at once; one frame may be longer.
 const CHUNK_BYTES: usize = 16 * 1024;
+
+/// What a frame that passes is about, and for which listener: a newer one takes its place.
+type Place = (u128, usize);
 
 /// Where the frames of a mailbox go.
 #[derive(Debug)]
@@ -69,6 +72,11 @@ struct Queue {
     bytes: usize,
     /// How many of `bytes` answers may account for: never more than all of them.
     answers: usize,
+    /// The number of the first frame, counted over the life of the mailbox.
+    first: u64,
+    /// The number of the newest frame of each place. It may be gone by now, and is forgotten as
+    /// soon as nothing waits.
+    passing: Option<HashMap<Place, u64>>,
 }
 
 impl Queue {
@@ -92,11 +100,39 @@ impl Queue {
             }
             count -= first.len();
             self.frames.pop_front();
+            self.first += 1;
         }
         self.written = count;
+        self.trim();
+    }
+
+    /// Forgets the places of what has left, and frames whose place another has taken.
+    fn trim(&mut self) {
+        while self.frames.front().is_some_and(Bytes::is_empty) {
+            self.frames.pop_front();
+            self.first += 1;
+        }
         if self.frames.is_empty() {
             // An idle socket holds no queue.
             self.frames = VecDeque::new();
+            self.passing = None;
+        }
+    }
+
+    /// Takes away what waits of a place. It does not go on in that place, but behind all that
+    /// waits: what came in between may be what makes the newer one right.
+    fn let_go(&mut self, place: Place) {
+        let number = self.passing.as_ref().and_then(|passing| passing.get(&place));
+        let nth = number.and_then(|number| number.checked_sub(self.first));
+        let Some(nth) = nth.and_then(|nth| usize::try_from(nth).ok()) else { return };
+        // The kernel has a part of it.
+        if nth == 0 && self.written > 0 {
+            return;
+        }
+        if let Some(frame) = self.frames.get_mut(nth) {
+            self.bytes -= frame.len();
+            *frame = Bytes::new();
+            self.trim();
         }
     }
 }
@@ -173,6 +209,25 @@ impl Mailbox {
             self.end(Disconnect::SLOW);
             return false;
         }
+        queue.push(frame);
+        true
+    }
+
+    /// Queues what passes, instead of an older one that waits for the same place. False when it was
+    /// not queued: the session has ended, or too much waits already. What passes takes at most half
+    /// of the room, so no event is ever without room for its sake.
+    pub(super) fn pass(&self, place: Place, frame: Bytes) -> bool {
+        if self.ended.get().is_some() {
+            return false;
+        }
+        let frame = self.wire.carry(self.codec, frame);
+        let mut queue = self.queue.borrow_mut();
+        queue.let_go(place);
+        if queue.published() + frame.len() > self.limit / 2 {
+            return false;
+        }
+        let number = queue.first + queue.frames.len() as u64;
+        queue.passing.get_or_insert_default().insert(place, number);
         queue.push(frame);
         true
     }
@@ -359,7 +414,9 @@ impl Mailbox {
             length += frame.len();
             length <= CHUNK_BYTES
         });
-        let chunk = match more.count() {
+        let more = more.count();
+        let taken = more + 1;
+        let chunk = match more {
             0 => first,
             more => {
                 let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
@@ -368,6 +425,8 @@ impl Mailbox {
                 chunk.freeze()
             }
         };
+        queue.first += taken as u64;
+        queue.trim();
         queue.bytes = queue.bytes.saturating_sub(chunk.len());
         queue.answers = queue.answers.min(queue.bytes);
         drop(queue);
@@ -421,5 +480,50 @@ mod tests {
         assert!((0..4).all(|_| mailbox.push(event())));
         assert!(!mailbox.push(event()));
         assert_eq!(mailbox.ended(), Some(Disconnect::SLOW));
+    }
+
+    #[actix_web::test]
+    async fn what_passes_takes_the_place_of_what_waits_and_goes_behind_all_others() {
+        let mailbox = Mailbox::new(Outlet::Body, Wire::Socket, Codec::Json, LIMIT);
+        let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let (one, other) = ((1, 1), (2, 1));
+        assert!(mailbox.pass(one, text("a1 ")) && mailbox.pass(other, text("b1 ")));
+        assert!(mailbox.push(text("event ")));
+        assert!(mailbox.pass(one, text("a2 ")) && mailbox.pass(one, text("a3 ")));
+        let mut heard = Vec::new();
+        let take = |heard: &mut Vec<u8>| {
+            while let Poll::Ready(Some(chunk)) =
+                mailbox.poll_chunk(&Context::from_waker(Waker::noop()))
+            {
+                assert!(!chunk.is_empty());
+                heard.extend_from_slice(&chunk);
+            }
+        };
+        take(&mut heard);
+        assert_eq!(heard, b"b1 event a3 ");
+        assert!(mailbox.is_empty() && mailbox.queue.borrow().bytes == 0);
+        // What has left is not looked for.
+        assert!(mailbox.push(text("event ")) && mailbox.pass(one, text("a4 ")));
+        take(&mut heard);
+        assert_eq!(heard, b"b1 event a3 event a4 ");
+    }
+
+    #[actix_web::test]
+    async fn what_passes_leaves_room_for_events_and_ends_nobody() {
+        let (mailbox, mut peer) = pair().await;
+        mailbox.answer(Bytes::from(vec![b'a'; SNAPSHOT]));
+        mailbox.flush();
+        let point = || Bytes::from(vec![b'p'; LIMIT / 8]);
+        let places = (0..100).map(|nth| (nth, 1));
+        assert_eq!(places.filter(|place| mailbox.pass(*place, point())).count(), 4);
+        assert!(mailbox.pass((3, 1), point()), "it takes its own place");
+        let event = || Bytes::from(vec![b'e'; LIMIT / 8]);
+        assert!((0..4).all(|_| mailbox.push(event())) && mailbox.ended().is_none());
+        let mut heard = vec![0; SNAPSHOT + LIMIT];
+        let ((), read) = tokio::join!(mailbox.finish(), peer.read_exact(&mut heard));
+        read.unwrap();
+        let (points, events) = heard.split_at(SNAPSHOT).1.split_at(LIMIT / 2);
+        assert!(points.iter().all(|byte| *byte == b'p'));
+        assert!(events.iter().all(|byte| *byte == b'e'));
     }
 }

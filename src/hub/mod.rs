@@ -10,8 +10,9 @@
 //! last one. A listener that is not yet live holds back what is published while its snapshot or
 //! its missed events are read, and lets go of exactly what came after that reading.
 //!
-//! What is handed on is [`News`]; ordercast's own is the [`Publication`] of an event. A right that ends
-//! with an event ends here, in the same moment: the listener is told and heard no more.
+//! What is handed on is [`News`]; ordercast's own is the [`Publication`] of an event. What passes and
+//! is not kept ([`Passing`]) goes the same way, and only to those who know of no news that makes it
+//! wrong. A right that ends with an event ends here, in the same moment: the listener is told and heard no more.
 //!
 //! Absent on purpose: it reads nothing, judges no right and sends no reply.
 
@@ -32,9 +33,9 @@ use tokio::sync::{Notify, mpsc};
 
 pub use listener::{Listener, Listening, Overflowed};
 pub use mailbox::{Mailbox, Outlet};
-pub use news::{Bearer, News};
+pub use news::{Bearer, News, Passed, Passing};
 pub use presence::{Member, Move, Presence};
-pub use publication::{Ear, Filter, Publication};
+pub use publication::{Area, Ear, Encoded, Filter, Publication};
 pub use topic::{Seat, Topic};
 
 use crate::frame::message_frame;
@@ -52,6 +53,8 @@ pub const ENDED_AT_ONCE: usize = 100;
 pub enum Message<N: News> {
     /// Events were committed, in order.
     Publish(Arc<[Arc<N>]>),
+    /// What passes, and is not kept.
+    Pass(Passed<N>),
     /// Somebody came to a topic or left it.
     Moved(Move<N::Topic>),
     /// All sessions end.
@@ -67,6 +70,7 @@ impl<N: News> Clone for Message<N> {
     fn clone(&self) -> Self {
         match self {
             Self::Publish(news) => Self::Publish(Arc::clone(news)),
+            Self::Pass(passing) => Self::Pass(Arc::clone(passing)),
             Self::Moved(moved) => Self::Moved(moved.clone()),
             Self::EndAll { why, pace } => Self::EndAll { why: *why, pace: *pace },
         }
@@ -148,6 +152,11 @@ impl<N: News> Hub<N> {
                             self.publish(news);
                         }
                     }
+                    Message::Pass(passing) => {
+                        for passing in passing.iter() {
+                            self.pass(passing);
+                        }
+                    }
                     Message::Moved(moved) => self.tell(&moved),
                     Message::EndAll { why, pace } => {
                         self.flush().await;
@@ -214,6 +223,17 @@ impl<N: News> Hub<N> {
                 if mailbox.bearer() == Some(bearer) {
                     mailbox.end(Disconnect::INVALID_TOKEN);
                     self.touch(&mailbox);
+                }
+            }
+        }
+    }
+
+    fn pass(&self, passing: &Arc<dyn Passing<N>>) {
+        let topics = self.topics.borrow();
+        for topic in passing.topics() {
+            for listener in topics.get(topic).into_iter().flatten() {
+                if listener.overhear(passing) {
+                    self.touch(listener.mailbox());
                 }
             }
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::news::{Bearer, News};
 use super::topic::{Seat, Topic};
 use crate::auth::bearer;
-use crate::domain::{CredentialId, OrderId, Status, StoreId, TenantId};
+use crate::domain::{CredentialId, OrderId, Place, Status, StoreId, TenantId};
 use crate::frame::message_frame;
 use crate::protocol::Codec;
 use crate::view::LogEvent;
@@ -19,6 +19,36 @@ pub struct Filter {
     pub stores: Option<Vec<StoreId>>,
     /// Of orders that come to, or leave, one of these statuses.
     pub statuses: Option<Vec<Status>>,
+    /// Of couriers who are there. Of orders by `stores` alone: those that are there.
+    pub area: Option<Area>,
+    /// Whether to hear where couriers are, where that is not heard by itself.
+    pub locations: bool,
+}
+
+/// A part of the map, in millionths of a degree. Where `west` is more than `east` it reaches across
+/// the date line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each field is the side that its name says")]
+pub struct Area {
+    pub south: i32,
+    pub west: i32,
+    pub north: i32,
+    pub east: i32,
+}
+
+impl Area {
+    /// Parts of a degree.
+    pub const GRAIN: f64 = 1e6;
+
+    /// Whether the place is in it.
+    pub fn contains(&self, place: Place) -> bool {
+        let (lat, lng) = (place.lat * Self::GRAIN, place.lng * Self::GRAIN);
+        let [south, west, north, east] =
+            [self.south, self.west, self.north, self.east].map(f64::from);
+        let across =
+            if west <= east { (west..=east).contains(&lng) } else { lng >= west || lng <= east };
+        (south..=north).contains(&lat) && across
+    }
 }
 
 impl Filter {
@@ -57,10 +87,34 @@ pub struct Publication {
 
 /// The frame of a push, and where in it the publication stands.
 #[derive(Debug)]
-struct Encoded {
+pub struct Encoded {
     frame: Bytes,
     from: usize,
     to: usize,
+}
+
+impl Encoded {
+    /// The push of JSON text on a topic, with its position if it has one.
+    pub fn new(codec: Codec, topic: Topic, text: &str, position: Option<u64>) -> Self {
+        let mut publication = Vec::with_capacity(text.len() + 32);
+        codec.encode_publication(&mut publication, text, position);
+        let mut push = Vec::with_capacity(publication.len() + 64);
+        codec.encode_push_publication(&mut push, &topic.to_string(), &publication);
+        let frame = message_frame(codec, &push);
+        // The publication comes last, before what closes the push.
+        let to = frame.len() - codec.after_publication();
+        Self { from: to - publication.len(), to, frame }
+    }
+
+    /// The whole WebSocket frame.
+    pub fn frame(&self) -> Bytes {
+        self.frame.clone()
+    }
+
+    /// The publication alone.
+    pub fn publication(&self) -> Bytes {
+        self.frame.slice(self.from..self.to)
+    }
 }
 
 impl Publication {
@@ -141,14 +195,7 @@ impl Publication {
         let made = seats.get(self.seat_for(topic, seat) as usize)?;
         made.get_or_init(|| {
             let envelope = self.event.render(self.seat_for(topic, seat).audience())?;
-            let mut publication = Vec::with_capacity(envelope.len() + 32);
-            codec.encode_publication(&mut publication, &envelope, Some(self.event.position));
-            let mut push = Vec::with_capacity(publication.len() + 64);
-            codec.encode_push_publication(&mut push, &topic.to_string(), &publication);
-            let frame = message_frame(codec, &push);
-            // The publication comes last, before what closes the push.
-            let to = frame.len() - codec.after_publication();
-            Some(Encoded { from: to - publication.len(), to, frame })
+            Some(Encoded::new(codec, topic, &envelope, Some(self.event.position)))
         })
         .as_ref()
     }
@@ -182,12 +229,11 @@ impl News for Publication {
     }
 
     fn frame(&self, topic: &Topic, ear: &Ear, codec: Codec) -> Option<Bytes> {
-        self.encoded(*topic, ear.seat, codec).map(|encoded| encoded.frame.clone())
+        self.encoded(*topic, ear.seat, codec).map(Encoded::frame)
     }
 
     fn publication(&self, topic: &Topic, ear: &Ear, codec: Codec) -> Option<Bytes> {
-        let encoded = self.encoded(*topic, ear.seat, codec)?;
-        Some(encoded.frame.slice(encoded.from..encoded.to))
+        self.encoded(*topic, ear.seat, codec).map(Encoded::publication)
     }
 
     fn ends(&self, topic: &Topic, ear: &Ear) -> bool {

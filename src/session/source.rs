@@ -286,6 +286,8 @@ pub struct Reading {
     pub epoch: Arc<str>,
     /// Everything up to here is in it.
     pub position: u64,
+    /// The number of the last thing that had passed and is in it; 0 where there is none.
+    pub passed: u64,
     /// What.
     pub found: Found,
 }

@@ -88,7 +88,7 @@ impl<S: Source> Begun<S> {
     fn go_live(self) -> Result<Live<S>, Overflowed> {
         let mut held = Vec::new();
         for listener in &self.entered.listeners {
-            held.extend(listener.go_live(self.reading.position)?);
+            held.extend(listener.go_live(self.reading.position, self.reading.passed)?);
         }
         // In the order of the log, also when several topics share a channel.
         held.sort_by_key(|(position, _frame)| *position);
@@ -339,7 +339,7 @@ impl<S: Source> Session<S> {
     pub(super) fn stand_alone(&self, begun: Begun<S>) -> Result<(), Turned> {
         let live = begun.go_live().map_err(|Overflowed| ErrorCode::INTERNAL)?;
         let Begun { channel, reading, .. } = &live.begun;
-        let Reading { epoch, position, found } = reading;
+        let Reading { epoch, position, found, .. } = reading;
         self.mailbox.wire().resume(epoch);
         match found {
             Found::State(data) => {

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
-use super::{Error, members};
+use super::{Error, listen, members};
 use crate::config;
 
 /// How a connection that listens reports.
@@ -22,6 +22,8 @@ pub(super) struct Ear {
     pub(super) bell: mpsc::Sender<()>,
     /// What another process told came.
     pub(super) tell: mpsc::Sender<String>,
+    /// Where another process says that couriers are.
+    pub(super) locate: mpsc::Sender<String>,
     /// The connection ended.
     pub(super) down: Arc<Notify>,
 }
@@ -54,6 +56,12 @@ impl Connect for Connector {
                         {
                             // More than is listened to is let go.
                             ear.tell.try_send(told.payload().to_owned()).ok();
+                        }
+                        (Ok(AsyncMessage::Notification(told)), Some(ear))
+                            if told.channel() == listen::LOCATIONS =>
+                        {
+                            // The same: the next point says it anew.
+                            ear.locate.try_send(told.payload().to_owned()).ok();
                         }
                         (Ok(AsyncMessage::Notification(_)), Some(ear)) => {
                             // Full means that the bell already rings.

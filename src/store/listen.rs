@@ -17,6 +17,9 @@ use super::{Database, Error, statement};
 use crate::domain::{CredentialId, TenantId};
 use crate::view::LogEvent;
 
+/// The channel of notifications by which processes tell each other where couriers are.
+pub(super) const LOCATIONS: &str = "ordercast_locations";
+
 /// A token or API key that speaks for nobody any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevokedToken {
@@ -48,6 +51,7 @@ pub struct Listening {
     patience: Duration,
     rung: mpsc::Receiver<()>,
     told: Option<mpsc::Receiver<String>>,
+    located: Option<mpsc::Receiver<String>>,
     down: Arc<Notify>,
 }
 
@@ -62,15 +66,21 @@ impl Listening {
         database: Database,
         patience: Duration,
         rung: mpsc::Receiver<()>,
-        told: mpsc::Receiver<String>,
+        (told, located): (mpsc::Receiver<String>, mpsc::Receiver<String>),
         down: Arc<Notify>,
     ) -> Self {
-        Self { database, client: None, patience, rung, told: Some(told), down }
+        let (told, located) = (Some(told), Some(located));
+        Self { database, client: None, patience, rung, told, located, down }
     }
 
     /// What other processes tell of who is there, for the one who asks first.
     pub fn take_told(&mut self) -> Option<mpsc::Receiver<String>> {
         self.told.take()
+    }
+
+    /// Where other processes say that couriers are, for the one who asks first.
+    pub fn take_located(&mut self) -> Option<mpsc::Receiver<String>> {
+        self.located.take()
     }
 
     /// Connects, listens, and only then reads which log this is and where it ends: what commits
@@ -81,7 +91,11 @@ impl Listening {
         // Ours from here on: a failure below must not give it back.
         let client = self.client.insert(self.database.listening.get().await?);
         let (epoch, last) = within(self.patience, async {
-            client.batch_execute("listen ordercast; listen ordercast_processes").await?;
+            client
+                .batch_execute(
+                    "listen ordercast; listen ordercast_processes; listen ordercast_locations",
+                )
+                .await?;
             let statement = statement::READ_EPOCH.prepare(client).await?;
             let row = client.query_one(&statement, &[]).await?;
             Ok((row.try_get::<_, String>("epoch")?, row.try_get::<_, i64>("last")?))

@@ -1,8 +1,8 @@
 //! The one room that knows SQL: reads, the batched writer, and the log.
 //!
-//! A [`Database`] owns four pools: one for reads and seldom writes, and of a single connection each
-//! one for the [`Writer`], one for the feed's LISTEN, and one to look after the log. Everything that an
-//! order becomes goes through the writer; nothing else touches `orders` and `events`.
+//! A [`Database`] owns five pools: one for reads and seldom writes, and of a single connection each
+//! one for the [`Writer`], one for the feed's LISTEN, one to look after the log, and one for where
+//! couriers are. Everything that an order becomes goes through the writer; nothing else touches `orders` and `events`.
 //!
 //! Absent on purpose: it knows no socket, no channel and no token.
 
@@ -34,6 +34,7 @@ mod sweep;
 mod tenants;
 mod timers;
 mod tour;
+mod trails;
 mod upkeep;
 mod webhooks;
 mod writer;
@@ -49,7 +50,7 @@ pub use change::{Change, IdempotencyKey, LookedUp, Outcome, Target, WriteError};
 pub use flight::{Crashed, Flights};
 pub use links::{FoundLink, Link};
 pub use listen::{Listening, RevokedToken, Woken};
-pub use locations::Location;
+pub use locations::{Errands, Heard, Near, OpenErrand};
 pub use log::{Missed, Scope};
 pub use members::{MemberRow, Seen};
 pub use migrate::{SchemaState, migrate, schema_state};
@@ -58,6 +59,7 @@ pub use once::{Claim, Kept, Known};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
 pub use proofs::KeptPicture;
+pub use robo::RoboCouriers;
 pub use sweep::run_sweep;
 pub use tenants::Credential;
 pub use timers::{Alarm, Look, Subject};
@@ -162,6 +164,7 @@ pub struct Database {
     writing: Pool,
     listening: Pool,
     keeping: Pool,
+    locating: Pool,
     epoch: Arc<RwLock<Arc<str>>>,
     committed: Arc<AtomicU64>,
     alarm: Arc<Alarm>,
@@ -183,8 +186,9 @@ impl Database {
         let listen_url = Some(settings.listen_url.0.as_str()).filter(|url| !url.is_empty());
         let (bell, rung) = mpsc::channel(1);
         let (tell, told) = mpsc::channel(TOLD_WAITING);
+        let (locate, located) = mpsc::channel(TOLD_WAITING);
         let down = Arc::new(Notify::new());
-        let ear = connect::Ear { bell, tell, down: Arc::clone(&down) };
+        let ear = connect::Ear { bell, tell, locate, down: Arc::clone(&down) };
         let database = Self {
             // Planned once for any values: of a log in many partitions that is some milliseconds, more
             // than most reads take, while those that a read has no need of are left out as it starts.
@@ -223,13 +227,23 @@ impl Database {
                 settings,
                 None,
             )?,
+            // Nothing durable is written there: no commit waits for a disk.
+            locating: connect::pool(
+                url,
+                1,
+                "locations",
+                "-c plan_cache_mode=force_generic_plan -c enable_hashjoin=off \
+                 -c enable_mergejoin=off -c synchronous_commit=off",
+                settings,
+                None,
+            )?,
             epoch: Arc::new(RwLock::new(Arc::from(""))),
             committed: Arc::default(),
             alarm: Arc::default(),
             hold: None,
         };
         let patience = settings.statement_timeout_ms.get();
-        let listening = Listening::new(database.clone(), patience, rung, told, down);
+        let listening = Listening::new(database.clone(), patience, rung, (told, located), down);
         Ok((database, listening))
     }
 
@@ -266,6 +280,7 @@ impl Database {
         self.pool.close();
         self.writing.close();
         self.keeping.close();
+        self.locating.close();
         self.listening.close();
     }
 }

@@ -115,6 +115,18 @@ impl Database {
         rows.iter().map(store_of).collect()
     }
 
+    /// The tenant's stores between these degrees: south, west, north, east; at most `limit`.
+    pub async fn list_area_stores(
+        &self,
+        tenant: TenantId,
+        [south, west, north, east]: [f64; 4],
+        limit: u32,
+    ) -> Result<Vec<StoreId>, Error> {
+        let (tenant, limit) = (tenant.uuid(), i64::from(limit));
+        let rows = read!(self, LIST_AREA_STORES, &tenant, &south, &west, &north, &east, &limit);
+        rows.iter().map(|row| Ok(StoreId::from_uuid(row.try_get("id")?))).collect()
+    }
+
     /// Makes a courier or brings the one with this external id up to date; true when made.
     pub async fn upsert_driver(&self, driver: &Driver) -> Result<(Driver, bool), Error> {
         let rows = read!(

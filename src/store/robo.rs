@@ -3,15 +3,23 @@
 
 use std::collections::HashMap;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Database, Error, Location, read};
-use crate::domain::{DriverId, Leg, OrderId, Place, TenantId, Word as _};
+use super::{Database, Error, read};
+use crate::domain::{DriverId, Leg, Location, OrderId, Place, TenantId, Word as _};
 
 /// Degrees to the north of the store, some 450 m, from where such a courier comes.
 const COMES_FROM: f64 = 0.004;
+
+/// Who brings orders that go their way by themselves.
+#[derive(Debug, Default)]
+pub struct RoboCouriers {
+    /// The courier that each order is to be given to.
+    pub couriers: HashMap<OrderId, DriverId>,
+    /// Where the couriers are as they take the next step.
+    pub places: Vec<(TenantId, DriverId, Location)>,
+}
 
 /// An order that is about to take a step with a courier.
 struct Walker {
@@ -53,38 +61,43 @@ impl Walker {
             Leg::EnRoute | Leg::AtDoor => door,
         }
     }
+
+    fn location(&self) -> Location {
+        Location {
+            n: self.at.as_millisecond(),
+            at: self.at,
+            place: self.place(),
+            accuracy_m: None,
+            heading: None,
+            speed: None,
+            battery: None,
+        }
+    }
 }
 
 impl Database {
     /// Who is to bring those of `orders` that go their way by themselves and whose courier's turn
-    /// has come: one who is free for each, made if there are too few. The couriers of all that
-    /// are about to take a step are moved on the map.
-    pub async fn find_robo_couriers(
-        &self,
-        orders: &[OrderId],
-    ) -> Result<HashMap<OrderId, DriverId>, Error> {
+    /// has come: one who is free for each, made if there are too few; and where the couriers of
+    /// all that are about to take a step are.
+    pub async fn find_robo_couriers(&self, orders: &[OrderId]) -> Result<RoboCouriers, Error> {
         let ids: Vec<Uuid> = orders.iter().map(|id| id.uuid()).collect();
         let rows = read!(self, FIND_ROBO_ORDERS, /* orders */ &ids);
-        let mut walkers: Vec<Walker> =
-            rows.iter().map(Walker::from_row).collect::<Result<_, _>>()?;
+        let walkers: Vec<Walker> = rows.iter().map(Walker::from_row).collect::<Result<_, _>>()?;
         let mut wanting: HashMap<TenantId, Vec<OrderId>> = HashMap::new();
         for walker in walkers.iter().filter(|walker| walker.driver.is_none()) {
             wanting.entry(walker.tenant).or_default().push(walker.order);
         }
-        let mut found = HashMap::new();
+        let mut couriers: HashMap<OrderId, DriverId> = HashMap::new();
         for (tenant, orders) in wanting {
-            let couriers = self.robo_couriers(tenant, orders.len()).await?;
-            found.extend(orders.into_iter().zip(couriers));
+            let found = self.robo_couriers(tenant, orders.len()).await?;
+            couriers.extend(orders.into_iter().zip(found));
         }
-        for walker in &mut walkers {
-            walker.driver = walker.driver.or_else(|| found.get(&walker.order).copied());
-        }
-        let moved = join_all(walkers.iter().map(|walker| self.move_robo(walker))).await;
-        for error in moved.into_iter().filter_map(Result::err) {
-            // The order goes on all the same.
-            tracing::debug!(%error, "a robo courier could not be moved");
-        }
-        Ok(found)
+        let moved = walkers.iter().filter_map(|walker| {
+            let driver = walker.driver.or_else(|| couriers.get(&walker.order).copied())?;
+            Some((walker.tenant, driver, walker.location()))
+        });
+        let places = moved.collect();
+        Ok(RoboCouriers { couriers, places })
     }
 
     /// So many couriers of a tenant who are free; fewer when another process makes them too.
@@ -110,20 +123,5 @@ impl Database {
             couriers.extend(rows.iter().map(id).collect::<Result<Vec<_>, Error>>()?);
         }
         Ok(couriers)
-    }
-
-    async fn move_robo(&self, walker: &Walker) -> Result<(), Error> {
-        let Some(driver) = walker.driver else { return Ok(()) };
-        let location = Location {
-            n: walker.at.as_millisecond(),
-            at: walker.at,
-            place: walker.place(),
-            accuracy_m: None,
-            heading: None,
-            speed: None,
-            battery: None,
-        };
-        self.note_location(walker.tenant, driver, &location).await?;
-        Ok(())
     }
 }

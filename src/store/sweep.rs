@@ -25,6 +25,9 @@ pub async fn run_sweep(
             let cause = std::error::Error::source(&error);
             tracing::warn!(%error, ?cause, "the log could not be looked after");
         }
+        if let Err(error) = database.keep_trails().await {
+            tracing::warn!(%error, "couriers' ways could not be looked after");
+        }
         let mut more = false;
         let keys = database.sweep_idempotency_keys(keys_ttl).await;
         let tokens = database.sweep_revoked_tokens().await;

@@ -116,7 +116,8 @@ async fn a_subscription_is_refused_with_what_is_wrong_about_it() {
         (json!({"store": "nonsense"}), "store"),
         (json!({"status": "cooked"}), "status"),
         (json!({"status": ["placed", "cooked"]}), "status"),
-        (json!({"area": [1, 2, 3, 4]}), "area"),
+        (json!({"area": [3, 2, 1, 4]}), "area"),
+        (json!({"locations": true}), "data"),
         (json!({"store": 7}), "data"),
         (json!([]), "data"),
     ] {

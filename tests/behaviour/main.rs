@@ -15,6 +15,7 @@ mod support;
 
 mod audiences;
 mod bulk;
+mod chance_of_sight;
 mod channels;
 mod chaos;
 mod concurrent_writes;
@@ -60,6 +61,7 @@ mod roles;
 mod rpc;
 mod searching;
 mod settings;
+mod sightings;
 mod silence;
 mod slow_subscribers;
 mod starting;

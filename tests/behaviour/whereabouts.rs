@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::{Courier, Fleet, Phone, STORE, Server, attentive, check_log};
+use crate::support::{Courier, Fleet, Phone, STORE, Server, attentive, check_log, until};
 
 const PATH: &str = "/v1/drivers/me/locations";
 
@@ -21,63 +21,76 @@ fn ago(seconds: i64) -> String {
 
 #[actix_web::test]
 async fn what_makes_no_sense_is_counted_and_the_newest_of_the_rest_is_where_the_courier_is() {
-    let server = Server::start_with(attentive).await;
+    let server = Server::start_with(|config| {
+        attentive(config);
+        config.locations.speed_max = 60;
+    })
+    .await;
     let fleet = Fleet::found(&server, None).await;
     let courier = fleet.courier(None).await;
     let head = fleet.head().await;
     let mut phone = Phone::connect(&server.url, &courier.token).await;
-    for (points, answer, is) in [
+    for (points, answer, again, is) in [
         // The newest first, as DOMAIN has it, or not; with all members, or the four that must be.
         (
-            json!([[7, ago(10), 52.1, 13.4, 5, 90, 6.2, 0.5], [6, ago(20), 52.2, 13.4]]),
-            json!({"n": 7, "refused": 0}),
+            json!([[7, ago(100), 52.1, 13.4, 5, 90, 6.2, 0.5], [6, ago(110), 52.1, 13.4]]),
+            (7, 0),
+            (7, 2),
             Some((7, 52.1)),
         ),
         (
-            json!([[8, ago(9), 52.3, 13.4, null, null], [9, ago(8), 52.4, 13.4]]),
-            json!({"n": 9, "refused": 0}),
-            Some((9, 52.4)),
+            json!([[8, ago(90), 52.101, 13.4, null, null], [9, ago(80), 52.102, 13.4]]),
+            (9, 0),
+            (9, 2),
+            Some((9, 52.102)),
         ),
-        // Older ones never win, nor the same again, whatever their number.
-        (json!([[10, ago(60), 52.5, 13.4]]), json!({"n": 10, "refused": 0}), Some((9, 52.4))),
+        // Older ones never win, whatever their number.
+        (json!([[10, ago(120), 52.1, 13.4]]), (10, 0), (10, 1), Some((9, 52.102))),
         // Ahead of time, nowhere, and vague.
-        (json!([[11, ago(-180), 52.6, 13.4]]), json!({"n": null, "refused": 1}), Some((9, 52.4))),
-        (json!([[12, ago(1), 0, 0]]), json!({"n": null, "refused": 1}), Some((9, 52.4))),
-        (
-            json!([[13, ago(1), 52.6, 13.4, 200.5]]),
-            json!({"n": null, "refused": 1}),
-            Some((9, 52.4)),
-        ),
+        (json!([[11, ago(-180), 52.102, 13.4]]), (0, 1), (0, 1), Some((9, 52.102))),
+        (json!([[12, ago(1), 0, 0]]), (0, 1), (0, 1), Some((9, 52.102))),
+        (json!([[13, ago(1), 52.102, 13.4, 200.5]]), (0, 1), (0, 1), Some((9, 52.102))),
         // One of them spoils no other.
         (
             json!([
-                [15, ago(-180), 52.6, 13.4],
-                [14, ago(7), 52.41, 13.4, 200],
-                [13, ago(8), 0, 0]
+                [15, ago(-180), 52.102, 13.4],
+                [14, ago(70), 52.103, 13.4, 200],
+                [13, ago(71), 0, 0]
             ]),
-            json!({"n": 14, "refused": 2}),
-            Some((14, 52.41)),
+            (14, 2),
+            (14, 3),
+            Some((14, 52.103)),
         ),
+        // Nobody flies: 1.1 km in 10 seconds.
+        (json!([[16, ago(60), 52.113, 13.4]]), (0, 1), (0, 1), Some((14, 52.103))),
+        // Unless the next point says the same: then the one before was wrong.
+        (json!([[17, ago(58), 52.1131, 13.4]]), (17, 0), (17, 1), Some((17, 52.1131))),
         // A device's clock may be a little ahead; milliseconds do, too.
         (
-            json!([[16, Timestamp::now().as_millisecond() + 60_000, -52.7, 179.9]]),
-            json!({"n": 16, "refused": 0}),
-            Some((16, -52.7)),
+            json!([[18, Timestamp::now().as_millisecond() + 60_000, 52.114, 13.4]]),
+            (18, 0),
+            (18, 1),
+            Some((18, 52.114)),
         ),
     ] {
         let body = json!({"p": points});
+        let said =
+            |(n, refused): (i64, i64)| json!({"n": Some(n).filter(|n| *n > 0), "refused": refused});
+        let answered = courier.rest.post(PATH, body.clone()).await.expect(200);
+        assert_eq!(answered, said(answer), "{body}");
+        until("it to be written", async || (known(&fleet, &courier).await == is).then_some(()))
+            .await;
         // Over the socket the same, said again, changes nothing.
-        let said = courier.rest.post(PATH, body.clone()).await.expect(200);
-        assert_eq!(said, answer, "{body}");
-        assert_eq!(known(&fleet, &courier).await, is, "{body}");
         for method in ["locations", "driver.locations"] {
             let reply = phone.rpc(method, body.clone()).await;
-            assert_eq!(reply["rpc"]["data"], answer, "{reply}");
+            assert_eq!(reply["rpc"]["data"], said(again), "{reply}");
         }
-        assert_eq!(known(&fleet, &courier).await, is, "{body}");
     }
     // Of all this nothing is in the log.
     assert_eq!(fleet.head().await, head);
+    // Once more: what came after these was written after them.
+    fleet.courier(Some(10.0)).await;
+    assert_eq!(known(&fleet, &courier).await, Some((18, 52.114)));
     server.stop().await;
 }
 

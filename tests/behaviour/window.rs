@@ -10,6 +10,7 @@ use ordercast::domain::{DriverId, OrderId, StoreId, TenantId};
 use ordercast::feed::{Feed, Revoked, Since, Window};
 use ordercast::hub::News as _;
 use ordercast::hub::{Hubs, Message, Publication, Topic};
+use ordercast::locations::Locations;
 use ordercast::store::{Database, Scope};
 use serde_json::json;
 
@@ -150,7 +151,7 @@ async fn an_event_is_in_the_window_before_any_worker_hears_of_it() {
     let (feed, mut state) = Feed::new(
         listening,
         hubs,
-        Arc::new(Revoked::new(of::<Millis>(0).get())),
+        (Arc::new(Revoked::new(of::<Millis>(0).get())), Locations::new(config.locations.clone())),
         config.feed,
         of::<Millis>(0).get(),
     );

@@ -222,7 +222,8 @@ impl Source for Memory {
             None => Found::State(None),
             Some(notes) => Found::Missed(notes.map(|note| note.encode(ear, codec)).collect()),
         };
-        Ok(Reading { epoch: Arc::clone(&channel.epoch), position: channel.top, found })
+        let (epoch, position) = (Arc::clone(&channel.epoch), channel.top);
+        Ok(Reading { epoch, position, passed: 0, found })
     }
 
     async fn history(

@@ -21,7 +21,7 @@ impl Town<'_> {
         unseen_at: Option<StoreId>,
     ) {
         let robo = self.world.apis[app].database.find_robo_couriers(&[order]).await;
-        let robo = robo.unwrap().remove(&order);
+        let robo = robo.unwrap().couriers.remove(&order);
         let looked_up = LookedUp { candidates, attended: unseen_at.is_some(), unseen_at, robo };
         let change = Change {
             tenant: self.tenant(),

@@ -18,7 +18,9 @@ use ordercast::view::Sheet;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::{answers, links, members, offers, partitions, proofs, robo, server, timers, webhooks};
+use crate::{
+    answers, links, locations, members, offers, partitions, proofs, robo, server, timers, webhooks,
+};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -167,6 +169,7 @@ async fn each_statement_runs_through_its_code() {
     let (tenant, database) = (walk.tenant, walk.database.clone());
     parties(&walk).await;
     members::walk(&walk).await;
+    locations::walk(&walk).await;
     revoking(&mut walk).await;
 
     let placed = match walk.place(walk.draft(), Some("k1")).await {

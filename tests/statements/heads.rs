@@ -82,6 +82,27 @@ const COMPUTED: &[Computed] = &[
         &[("record", true), ("store", true), ("driver", true)],
         "one row with the position alone when there is no order",
     ),
+    (
+        "list_errands",
+        &[
+            ("driver_id", true),
+            ("vehicle", true),
+            ("order_id", true),
+            ("store_id", true),
+            ("status", true),
+            ("leg", true),
+            ("toured", true),
+            ("stops_before", true),
+            ("near_lat", true),
+            ("near_lng", true),
+        ],
+        "one row with the position alone when there is no courier, one without an order for each",
+    ),
+    (
+        "list_near_drivers",
+        &[("driver", false), ("distance_m", false), ("age_s", false)],
+        "a record of a row that is there; made of columns that are not null, and of now",
+    ),
     ("list_order_offers", &[("offer", false)], "a record of a row that is there"),
     ("list_orders", &[("record", false), ("store", false), ("driver", true)], "as in find_order"),
     (
@@ -93,6 +114,8 @@ const COMPUTED: &[Computed] = &[
     ("list_stores", &[("store", false)], "a record of a row that is there"),
     ("list_webhooks", &[("webhook", false)], "a record of a row that is there"),
     ("lock_orders", &[("record", false)], "a record of a row that is there"),
+    ("keep_trails", &[("dropped", false)], "a count"),
+    ("notify_locations", &[("notified", false)], "pg_notify gives a void, which is not null"),
     ("notify_processes", &[("notified", false)], "pg_notify gives a void, which is not null"),
     (
         "read_batch_drivers",
@@ -250,7 +273,10 @@ fn used_by_names_exactly_the_modules_that_run_it() {
 /// The only SQL outside `sql/`: nothing of it is about our data.
 const LITERALS: &[(&str, &[&str])] = &[
     ("store/batch.rs", &["begin", "rollback"]),
-    ("store/listen.rs", &["listen ordercast; listen ordercast_processes", ""]),
+    (
+        "store/listen.rs",
+        &["listen ordercast; listen ordercast_processes; listen ordercast_locations", ""],
+    ),
     ("store/mod.rs", &["begin read only; set local plan_cache_mode = force_custom_plan", "commit"]),
     ("store/once.rs", &["begin", "rollback"]),
     (

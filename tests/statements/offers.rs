@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ordercast::domain::{
-    Actor, BatchId, Command, Draft, Duty, OfferState, OrderId, Place, Proof, ProofKind, ReasonCode,
-    Role,
+    Actor, BatchId, Command, Draft, Duty, Location, OfferState, OrderId, Place, Proof, ProofKind,
+    ReasonCode, Role,
 };
-use ordercast::store::{Candidates, Location, LookedUp, Outcome, Subject, Target};
+use ordercast::store::{Candidates, LookedUp, Outcome, Subject, Target};
 
 use crate::bindings::{Walk, actor};
 
@@ -33,7 +33,7 @@ async fn until(walk: &Walk, order: OrderId, then: &str) {
 }
 
 /// A courier is so many degrees away from the store.
-async fn is_at(walk: &Walk, nth: usize, off: f64, n: i64) -> Vec<OrderId> {
+async fn is_at(walk: &Walk, nth: usize, off: f64, n: i64) {
     let driver = &walk.drivers[nth];
     let store = walk.database.find_store(walk.tenant, walk.store.id).await.unwrap().unwrap();
     let place = Place { lat: store.place.lat + off, ..store.place };
@@ -47,7 +47,7 @@ async fn is_at(walk: &Walk, nth: usize, off: f64, n: i64) -> Vec<OrderId> {
         speed: Some(3.5),
         battery: None,
     };
-    walk.database.note_location(walk.tenant, driver.id, &location).await.unwrap()
+    walk.database.note_locations(&[(walk.tenant, driver.id, location)]).await.unwrap();
 }
 
 pub(crate) async fn offers(walk: &Walk) {
@@ -67,7 +67,7 @@ pub(crate) async fn offers(walk: &Walk) {
     assert_eq!(found[&order].couriers.len(), 2, "{found:?}");
     assert!(found[&order].couriers.iter().all(|candidate| candidate.distance_m.is_none()));
     // One is near, one beyond reach.
-    assert_eq!(is_at(walk, 0, 0.01, 1).await, []);
+    is_at(walk, 0, 0.01, 1).await;
     is_at(walk, 1, 0.1, 1).await;
     let found = database.find_candidates(&[order, OrderId::new()]).await.unwrap();
     let near = &found[&order].couriers;
@@ -118,14 +118,10 @@ pub(crate) async fn offers(walk: &Walk) {
     let repeated = walk.submit(rider.clone(), None, Target::Order { id: order, command }).await;
     assert!(matches!(repeated, Outcome::Repeated(_)), "{repeated:?}");
 
-    // Two stops of one tour; about to arrive at the store, both are to be looked at.
+    // Two stops of one tour.
     let next = accepted(walk, "second").await;
     walk.change(actor(Role::Ops, "o"), next, Command::Assign { driver: offer.driver }).await;
-    let mut arriving = is_at(walk, 1, 0.0005, 4).await;
-    arriving.sort_unstable();
-    let mut both = vec![order, next];
-    both.sort_unstable();
-    assert_eq!(arriving, both);
+    crate::locations::errands(walk, offer.driver, [order, next]).await;
     let tour =
         Target::Route { driver: offer.driver, batch: BatchId::new(), orders: vec![order, next] };
     let Outcome::Routed(stops) = walk.submit(rider.clone(), None, tour).await else {

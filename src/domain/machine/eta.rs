@@ -264,6 +264,11 @@ fn is_gone(order: &Order, facts: &Facts<'_>) -> bool {
     courier.driver.duty == Duty::Off && heard.is_some_and(|at| later(at, GONE_AFTER) <= facts.now)
 }
 
+/// Whether a courier is about to arrive: 80 metres away, or a minute.
+pub fn is_near(place: Place, target: Place, vehicle: &str) -> bool {
+    distance(place, target) <= NEAR_M || travel_time(place, target, vehicle) <= NEAR
+}
+
 /// What is to be told of a courier who is about to arrive, if that was not told before.
 fn arrival(order: &Order, facts: &Facts<'_>) -> Option<(Notice, Fact)> {
     let (notice, target, door) = match order.leg {
@@ -277,8 +282,7 @@ fn arrival(order: &Order, facts: &Facts<'_>) -> Option<(Notice, Fact)> {
     };
     let courier = courier(order, facts)?;
     let place = whereabouts(Some(courier), facts.now)?;
-    let near = distance(place, target) <= NEAR_M
-        || travel_time(place, target, &courier.driver.vehicle.kind) <= NEAR;
+    let near = is_near(place, target, &courier.driver.vehicle.kind);
     let news = near && !order.told.contains(&notice);
     news.then_some((notice, Fact::CourierNear { door }))
 }

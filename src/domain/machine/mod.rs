@@ -31,7 +31,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use advance::Advance;
 pub use estimate::{distance_m, travel_time};
-pub use eta::WATCH_EVERY;
+pub use eta::{WATCH_EVERY, is_near};
 pub use place::place;
 
 use super::{

@@ -7,6 +7,7 @@
 
 pub mod data;
 pub mod event;
+pub mod location;
 pub mod offer;
 pub mod order;
 pub mod party;
@@ -14,6 +15,7 @@ pub mod snapshot;
 pub mod tenant;
 
 pub use event::{Event, EventSchema, events};
+pub use location::{DriverLocation, Location};
 pub use offer::{Offer, OfferData};
 pub use order::{Dropoff, Item, Order, Reason, Required, Search, Stamps, Step, Window};
 pub use party::{Courier, Driver, Store, StoreOfOrder, Vehicle};

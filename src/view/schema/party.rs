@@ -2,7 +2,7 @@
 
 use utoipa::ToSchema;
 
-use super::{DriverId, Duty, StoreId, Time};
+use super::{DriverId, Duty, Location, StoreId, Time};
 
 /// A store in full: for itself, dispatchers and the platform.
 #[derive(ToSchema)]
@@ -72,6 +72,18 @@ pub struct Driver {
     pub duty: Duty,
     /// How many orders it may have at once.
     pub capacity: i32,
+    /// Where it was last heard of; where couriers are looked for by that.
+    #[schema(required = false)]
+    pub location: Location,
+    /// Metres from the place asked for.
+    #[schema(required = false, minimum = 0)]
+    pub distance_m: i32,
+    /// Seconds since it was heard of.
+    #[schema(required = false, minimum = 0)]
+    pub age_s: i64,
+    /// Whether that is too long for its place to be believed.
+    #[schema(required = false)]
+    pub stale: bool,
 }
 
 /// The courier of an order. Stores and customers are shown what it is called as its `name`, and

@@ -2,7 +2,7 @@
 
 use utoipa::ToSchema;
 
-use super::{Driver, OfferData, Order, Store, Time};
+use super::{Driver, Location, OfferData, Order, Store, Time};
 
 /// The state of an order's channel.
 #[derive(ToSchema)]
@@ -11,6 +11,9 @@ pub struct OrderSnapshot {
     pub at: Time,
     /// The order.
     pub order: Order,
+    /// Where its courier was last heard of, for who may see that now.
+    #[schema(required = false)]
+    pub location: Location,
 }
 
 /// The state of a store's channel.
@@ -24,6 +27,8 @@ pub struct StoreSnapshot {
     pub truncated: bool,
     /// The store.
     pub store: Store,
+    /// Where those couriers were last heard of who come to it or are there.
+    pub locations: Vec<Location>,
 }
 
 /// The state of a courier's channel.
@@ -37,6 +42,9 @@ pub struct DriverSnapshot {
     pub truncated: bool,
     /// The courier.
     pub driver: Driver,
+    /// Where it was last heard of.
+    #[schema(required = false)]
+    pub location: Location,
     /// What it is asked now.
     pub offers: Vec<OfferData>,
 }
@@ -50,4 +58,7 @@ pub struct OrdersSnapshot {
     pub orders: Vec<Order>,
     /// Whether there are more than could be sent.
     pub truncated: bool,
+    /// Where couriers were last heard of: for dispatchers, and platforms that ask for it.
+    #[schema(required = false)]
+    pub locations: Vec<Location>,
 }

@@ -18,6 +18,9 @@ const DEGREE_M: f64 = 111_195.0;
 pub fn attentive(config: &mut Config) {
     config.timers.poll_interval_ms = of(50);
     config.timers.gap_ms = of(5);
+    // Couriers of tests stand now here, now there.
+    config.locations.flush_ms = of(50);
+    config.locations.speed_max = 1_000_000;
 }
 
 /// A city, its dispatcher, and a connection that moves its clock.
@@ -33,6 +36,8 @@ pub struct Courier {
     pub id: String,
     pub token: String,
     pub rest: Rest,
+    /// A dispatcher, who sees when it is known where it stands.
+    pub ops: Rest,
 }
 
 impl Courier {
@@ -46,7 +51,15 @@ impl Courier {
         let now = Timestamp::now();
         let body = json!({"p": [[now.as_millisecond(), now.to_string(), lat, lng, 10]]});
         let answer = self.rest.post("/v1/drivers/me/locations", body).await.expect(200);
-        assert_eq!(answer["refused"], 0, "{answer}");
+        assert_eq!((&answer["refused"], &answer["n"]), (&json!(0), &json!(now.as_millisecond())));
+        let near = format!("/v1/drivers?near={lat},{lng}&radius=10");
+        until("it to be known where a courier is", async || {
+            let found = self.ops.get(&near).await.expect(200);
+            let found = found["drivers"].as_array().unwrap();
+            let it = found.iter().find(|it| it["id"] == self.id.as_str())?;
+            (it["location"]["n"] == answer["n"]).then_some(())
+        })
+        .await;
     }
 
     pub async fn duty(&self, duty: &str) {
@@ -104,7 +117,8 @@ impl Fleet {
     pub async fn courier_with(&self, more: Value, north_m: Option<f64>) -> Courier {
         let id = self.city.new_driver(more).await;
         let token = self.city.token("driver", &id, &[]).await;
-        let courier = Courier { rest: self.city.platform.with_token(&token), id, token };
+        let (rest, ops) = (self.city.platform.with_token(&token), self.ops.clone());
+        let courier = Courier { id, token, rest, ops };
         if let Some(north_m) = north_m {
             courier.stand(north_m).await;
         }

@@ -24,6 +24,10 @@ pub struct Phone {
     socket: Framed<BoxedSocket, ws::Codec>,
     /// Pushes in the order they came, not yet taken.
     pub pushes: VecDeque<Value>,
+    /// The same of where couriers are, which come in between: each with the offset that was the last
+    /// to be heard by then, as `after`.
+    pub locations: VecDeque<Value>,
+    last: u64,
     replies: VecDeque<Value>,
     closed: Option<Closed>,
     next_id: u32,
@@ -42,6 +46,8 @@ impl Phone {
         Self {
             socket,
             pushes: VecDeque::new(),
+            locations: VecDeque::new(),
+            last: 0,
             replies: VecDeque::new(),
             closed: None,
             next_id: 1,
@@ -140,6 +146,24 @@ impl Phone {
         publication["data"].clone()
     }
 
+    /// Waits until it is told where a courier is: the channel, and the publication's data. It has
+    /// no offset.
+    pub async fn location(&mut self) -> (String, Value) {
+        loop {
+            if let Some(push) = self.locations.pop_front() {
+                assert!(push["pub"].get("offset").is_none(), "{push}");
+                let channel = push["channel"].as_str().unwrap().to_owned();
+                return (channel, push["pub"]["data"].clone());
+            }
+            assert!(self.receive().await, "closed before a location: {:?}", self.closed);
+        }
+    }
+
+    /// Takes all that has come up to the reply to a question.
+    pub async fn catch_up(&mut self) {
+        self.ask(json!({"rpc": {"method": "nothing"}})).await;
+    }
+
     /// Waits until so many pings have come.
     pub async fn hear_pings(&mut self, count: u32) {
         while self.pings < count {
@@ -177,8 +201,17 @@ impl Phone {
                     let value: Value = serde_json::from_slice(line).unwrap();
                     if let Some(push) = value.get("push") {
                         contract::check_event(&push["pub"]["data"]);
-                        self.pushes.push_back(push.clone());
+                        if push["pub"]["data"]["type"] == "driver.location" {
+                            let mut push = push.clone();
+                            push["after"] = self.last.into();
+                            self.locations.push_back(push);
+                        } else {
+                            self.last = push["pub"]["offset"].as_u64().unwrap_or(self.last);
+                            self.pushes.push_back(push.clone());
+                        }
                     } else if value.get("id").is_some() {
+                        let offset = &value["subscribe"]["offset"];
+                        self.last = offset.as_u64().unwrap_or(self.last);
                         self.replies.push_back(value);
                     } else {
                         assert_eq!(value, json!({}), "neither reply, push nor ping");
