@@ -268,9 +268,6 @@ export const spanOf = (from, to, tz) => format(tz, TIME).formatRange(new Date(fr
 export const daySpanOf = (from, to, tz) =>
   format(tz, { ...DAY, ...TIME }).formatRange(new Date(from), new Date(to));
 
-/** A day at the store, as in `Sat, 5 Jul`. */
-export const dayOf = (at, tz) => format(tz, DAY).format(new Date(at));
-
 /** The name of the store's zone when its clocks show another time than this device's, or "". */
 export function zoneOf(at, tz) {
   const options = { ...DAY, ...TIME };
