@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use rand::Rng as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub struct Tracked {
     pub tag: String,
     /// Whether the order goes on, so that it is worth looking again.
     pub is_open: bool,
+    /// When it was read, by the database's clock.
+    pub at: Timestamp,
 }
 
 fn link_ended() -> Problem {
@@ -168,7 +171,8 @@ impl Api {
         let digest = auth::hash(&body.to_string());
         let digest = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
         let tag = format!("{}-{}", link.sheet.order.version, digest.collect::<String>());
-        Ok(Tracked { body, tag, is_open: link.sheet.order.ended_at().is_none() })
+        let is_open = link.sheet.order.ended_at().is_none();
+        Ok(Tracked { body, tag, is_open, at: link.at })
     }
 
     /// Whom a link's token speaks for. One that shows nothing any more is answered like one that

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(roster.free("or_3", 1).as_deref(), Some("dr_1"));
         assert_eq!(roster.take("or_1").as_deref(), Some("dr_2"));
         roster.set_duty("dr_1", false);
-        assert_eq!(roster.free("or_3", 1).as_deref(), Some("dr_2"));
-        assert!(roster.has_room("dr_2", 1) && !roster.has_room("dr_1", 9));
+        assert_eq!(roster.free("or_3", 2).as_deref(), Some("dr_2"));
+        assert!(roster.has_room("dr_2", 2) && !roster.has_room("dr_1", 9));
     }
 }

@@ -485,7 +485,7 @@ function drawSound() {
   const isOn = sound.state === "on";
   button.setAttribute("aria-pressed", String(isOn));
   button.setAttribute("aria-label", isOn ? "Sound is on" : "Sound is off");
-  const drawing = `/assets/icons.svg#${isOn ? "bell" : "bell-off"}`;
+  const drawing = `assets/icons.svg#${isOn ? "bell" : "bell-off"}`;
   const use = button.querySelector("use");
   if (use.getAttribute("href") !== drawing) use.setAttribute("href", drawing);
 }

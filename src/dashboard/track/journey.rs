@@ -71,7 +71,7 @@ pub(super) struct Step<'a> {
 /// The head of the page; what is empty is not shown.
 #[derive(Debug, Default)]
 pub(super) struct Head {
-    pub(super) head: &'static str,
+    pub(super) line: &'static str,
     /// `good`, `bad` or nothing.
     pub(super) tone: &'static str,
     pub(super) label: String,
@@ -140,7 +140,7 @@ pub(super) fn head(order: &Value, clock: &Clock, now: Timestamp) -> Head {
     } else {
         ""
     };
-    let mut told = Head { head: entry(step).2, tone, ..Head::default() };
+    let mut told = Head { line: entry(step).2, tone, ..Head::default() };
     let store = order.get("store").and_then(|store| text(store, "name"));
     match step {
         "received" => match order.get("window").map(|it| (text(it, "from"), text(it, "to"))) {

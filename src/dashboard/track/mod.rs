@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 const AGAIN_S: u32 = 30;
 
 /// What the steps look like.
-const ICONS: &str = include_str!("assets/steps.svg");
+const ICONS: &str = include_str!("../assets/steps.svg");
 
 /// The script and what it loads, so that all of it comes at once.
 const MODULES: &[&str] = &[
@@ -53,7 +53,7 @@ pub(super) fn configure(services: &mut ServiceConfig) {
 async fn page(api: web::Data<Api>, path: Path<String>, request: HttpRequest) -> HttpResponse {
     let policy = tiles::policy(POLICY, &request);
     match api.track(&path).await {
-        Ok(tracked) => respond(HttpResponse::Ok(), &policy, &render(&tracked, Timestamp::now())),
+        Ok(tracked) => respond(HttpResponse::Ok(), &policy, &render(&tracked)),
         Err(problem) => refuse(problem, &policy),
     }
 }
@@ -145,10 +145,10 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn render(tracked: &Tracked, now: Timestamp) -> Page<'static> {
+fn render(tracked: &Tracked) -> Page<'static> {
     let mut body = String::new();
     // Writing to a text cannot fail.
-    let _written = write(&mut body, &tracked.body, now);
+    let _written = write(&mut body, &tracked.body, tracked.at);
     let again_s = tracked.is_open.then_some(AGAIN_S);
     Page { title: "Your order", again_s, is_live: true, body }
 }
@@ -178,10 +178,9 @@ fn write(out: &mut String, order: &Value, now: Timestamp) -> fmt::Result {
         out,
         "<header class=\"bar\">\n<p class=\"shop\"><b id=\"store\">{}</b> <span class=\"order\">Order \
          <span id=\"code\">{}</span></span></p>\n<p id=\"light\" class=\"pulse\" data-state=\"near\">\
-         <span aria-hidden=\"true\">●</span> <span>{} {}</span></p>\n</header>\n",
+         <span aria-hidden=\"true\">●</span> <span>As of {}</span></p>\n</header>\n",
         Escaped(name),
         Escaped(code),
-        "As of",
         clock.time_of(now),
     )?;
     write!(
@@ -234,18 +233,17 @@ fn write_hero(out: &mut String, order: &Value, told: &Head, clock: &Clock) -> fm
     write!(
         out,
         "<section id=\"hero\" class=\"hero\" data-tone=\"{}\">\n<div class=\"top-line\">\n\
-         <h1 id=\"now\">{}</h1>\n<p class=\"eta\">{} {}</p>\n</div>\n{}\n{}\n",
+         <h1 id=\"now\">{}</h1>\n<p class=\"eta\">{} {}</p>\n</div>\n{}\n\
+         <p id=\"slip\" class=\"slip\" hidden></p>\n",
         told.tone,
-        told.head,
+        told.line,
         line("label", "span", &told.label),
         line("time", "b", &told.time),
         line("note", "p", &told.note),
-        "<p id=\"slip\" class=\"slip\" hidden></p>",
     )?;
     out.push_str("</section>\n<section class=\"sheet way\">\n<h2 class=\"spoken\">Steps</h2>\n");
-    let steps = ladder(order);
-    writeln!(out, "<ol id=\"steps\" class=\"ladder\">")?;
-    for step in steps {
+    out.push_str("<ol id=\"steps\" class=\"ladder\">\n");
+    for step in ladder(order) {
         let at = step.at.map(|at| (Escaped(at), clock.time(at)));
         let time = at.map_or_else(
             || "<time></time>".to_owned(),
@@ -337,8 +335,8 @@ mod tests {
     use super::*;
 
     fn shown(body: Value) -> String {
-        let now = "2025-07-01T16:10:00Z".parse().unwrap();
-        render(&Tracked { body, tag: String::new(), is_open: true }, now).to_string()
+        let at = "2025-07-01T16:10:00Z".parse().unwrap();
+        render(&Tracked { body, tag: String::new(), is_open: true, at }).to_string()
     }
 
     #[test]
@@ -357,7 +355,7 @@ mod tests {
         }));
         assert!(!page.contains("<script>") && !page.contains("alert('"), "{page}");
         let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;";
-        assert_eq!(page.matches(escaped).count(), 13, "{page}");
+        assert_eq!(page.matches(escaped).count(), 14, "{page}");
     }
 
     #[test]
@@ -377,8 +375,8 @@ mod tests {
     #[test]
     fn it_comes_again_without_a_script_and_only_while_the_order_goes_on() {
         let again = |is_open| {
-            let tracked = Tracked { body: json!({}), tag: String::new(), is_open };
-            let page = render(&tracked, Timestamp::UNIX_EPOCH).to_string();
+            let (body, tag, at) = (json!({}), String::new(), Timestamp::UNIX_EPOCH);
+            let page = render(&Tracked { body, tag, is_open, at }).to_string();
             page.contains("<noscript><meta http-equiv=\"refresh\"")
         };
         assert!(again(true) && !again(false));
