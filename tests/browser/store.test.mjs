@@ -389,6 +389,27 @@ describe('the store tablet', { timeout: 240_000 }, () => {
     await assertAccessible(page, 'a tablet whose token has ended');
   });
 
+  test('whoever signs out is not called, and another store sees nothing of the first', async () => {
+    const page = await tablet();
+    const order = await cooking();
+    await inLane(page, 'preparing', order);
+    await act(ops, order, 'cancel', { reason: 'duplicate' });
+    await page.until('it is told', "document.querySelectorAll('.alert').length === 1");
+    await place();
+    await page.until('it rings', RINGS);
+    await page.click('#call-later');
+    await page.click('#forget');
+    await page.until('it asks for a token', "!document.getElementById('entry').hidden");
+    await page.until('it is silent', "document.getElementById('ringing').hidden");
+    const other = (await call(platform, 'PUT', `/v1/stores/ext/o-${count}`, { ...CORNER, name: 'Other' })).id;
+    await page.run("document.getElementById('entry-token').focus()");
+    await page.type(`${origin.url}/store#token=${await issue('store', other)}`);
+    await page.press('Enter');
+    await page.until('it is the other', "document.getElementById('name').textContent === 'Other'");
+    assert.equal(await page.run("document.querySelectorAll('.alert, .slipcard').length"), 0);
+    assert.equal(await page.run(RINGS), false);
+  });
+
   test('the sound is asked for, and turned off on this tablet alone', async () => {
     const page = await tablet();
     await page.until('it is live', LIVE);
