@@ -319,18 +319,21 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
   });
 
   test('a failed search is an alarm until somebody has it', async () => {
-    const cori = await tenant.courier('Cori Rider');
+    const cori = await tenant.courier('Cori Rider', 'off');
     const order = await tenant.order();
     await tenant.act(order, 'accept', { prep_min: 9 });
     await open();
     await isIn(order, 'preparing');
     assert.equal(await page.run("document.getElementById('alarms').hidden"), true);
-    await tenant.call('POST', `/v1/orders/${order.id}/offers`, {});
+    // Some tenants search by themselves.
+    await server.request(tenant.ops, 'POST', `/v1/orders/${order.id}/offers`, {});
+    await until('a courier is searched', async () => (await tenant.read(order)).leg === 'offering');
     await server.call(tenant.ops, 'DELETE', `/v1/orders/${order.id}/offers`);
     await until('it is an alarm', async () => (await text('#alarms ul')).includes('Search failed'));
     await until('it is said', async () => (await text('#polite')).includes('Search failed'));
     await page.click('#alarms ul button');
     await until('the order is opened', async () => (await text('#dossier')).includes(order.short_code));
+    await tenant.call('PUT', `/v1/drivers/${cori.id}/duty`, { duty: 'on' });
     await tenant.call('PUT', `/v1/orders/${order.id}/driver`, { driver: cori.id });
     await page.until('it is none any more', "document.getElementById('alarms').hidden");
   });
