@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use ordercast::app::App;
 use ordercast::config::{Config, Overrides, Secret};
+use ordercast::domain::TenantPatch;
 use ordercast::embedded::{Durability, Postgres, Settings};
 use ordercast::frame::message_frame;
 use ordercast::protocol::{Codec, Deltas, Said};
@@ -152,6 +153,9 @@ async fn run() {
     let evening = play(&Rest { client, base, key }, if brief { 4 } else { ORDERS }).await;
     let database = app.api().database.clone();
     let tenant = database.upsert_tenant("bench").await.unwrap();
+    // Couriers are named here.
+    let off = TenantPatch { offer_mode: Some(None), ..TenantPatch::default() };
+    database.update_tenant(tenant, &off).await.unwrap();
     let scopes = |ids: &[String], scope: fn(&str) -> Scope| {
         ids.iter().map(|id| scope(id)).collect::<Vec<_>>()
     };

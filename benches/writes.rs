@@ -19,7 +19,7 @@ use hdrhistogram::Histogram;
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, Draft, Fulfilment, Item, OrderId, Place, ProofRequired, Role, Store, StoreId,
-    TenantId, Undeliverable,
+    TenantId, TenantPatch, Undeliverable,
 };
 use ordercast::embedded::{Durability, Postgres, Settings};
 use ordercast::store::{self, Change, Database, Outcome, Target, Writer};
@@ -80,6 +80,9 @@ async fn main() {
     let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
     let writing = tokio::spawn(store::run_writer(database.clone(), queue));
     let tenant = database.upsert_tenant("bench").await.unwrap();
+    // Couriers are named here.
+    let off = TenantPatch { offer_mode: Some(None), ..TenantPatch::default() };
+    database.update_tenant(tenant, &off).await.unwrap();
     let store = Store {
         id: StoreId::new(),
         tenant,

@@ -31,7 +31,7 @@ create table tenants (
     robo boolean not null default false,
     created_at timestamp with time zone not null default now(),
     -- How couriers are asked: one_by_one or broadcast; null: not by themselves.
-    offer_mode text,
+    offer_mode text default 'one_by_one'::text,
     -- Seconds a courier may think about an offer.
     offer_s integer not null default 30,
     -- Rounds until a search has failed.
@@ -44,6 +44,7 @@ create table tenants (
     constraint tenants_name_key UNIQUE (name),
     constraint tenants_accept_s_check CHECK (((accept_s >= 10) AND (accept_s <= 86400))),
     constraint tenants_link_ttl_h_check CHECK (((link_ttl_h >= 1) AND (link_ttl_h <= 8760))),
+    constraint tenants_offer_mode_check CHECK ((offer_mode = ANY (ARRAY['one_by_one'::text, 'broadcast'::text]))),
     constraint tenants_offer_rounds_check CHECK (((offer_rounds >= 1) AND (offer_rounds <= 100))),
     constraint tenants_offer_s_check CHECK (((offer_s >= 15) AND (offer_s <= 120))),
     constraint tenants_search_lead_s_check CHECK (((search_lead_s >= 0) AND (search_lead_s <= 7200)))
@@ -114,12 +115,15 @@ create table drivers (
     created_at timestamp with time zone not null default now(),
     -- Since then not found, but in orders of the past.
     deleted_at timestamp with time zone,
+    -- Whether it was made to bring orders that walk by themselves; nobody asks it for others.
+    robo boolean not null default false,
     constraint drivers_pkey PRIMARY KEY (id),
     constraint drivers_tenant_id_external_id_key UNIQUE (tenant_id, external_id),
     constraint drivers_capacity_check CHECK (((capacity >= 1) AND (capacity <= 50))),
     constraint drivers_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
 );
 CREATE INDEX drivers_on_duty ON drivers USING btree (tenant_id, id) WHERE ((duty = 'on'::text) AND (deleted_at IS NULL));
+CREATE INDEX drivers_robo ON drivers USING btree (tenant_id, id) WHERE (robo AND (deleted_at IS NULL));
 
 -- The projection of each order's events, written in the same transaction as they are.
 create table orders (
@@ -228,6 +232,12 @@ create table orders (
     proof_return text[] not null default '{}'::text[],
     -- The proofs it has, as point:kind:microseconds:hash; the hash of those that were uploaded.
     proofs text[] not null default '{}'::text[],
+    -- How it ends when it walks by itself; null when it does not.
+    robo_end text,
+    -- Seconds between two steps of its walk.
+    robo_step_s integer,
+    -- When the next step of its walk is due; null when none is.
+    robo_at timestamp with time zone,
     constraint orders_pkey PRIMARY KEY (id),
     constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
@@ -614,7 +624,10 @@ create type order_record as (
     proof_scan boolean,
     proof_pickup text[],
     proof_return text[],
-    proofs text[]
+    proofs text[],
+    robo_end text,
+    robo_step_s integer,
+    robo_at timestamp with time zone
 );
 
 -- An event before its position is drawn.
@@ -726,7 +739,7 @@ AS $function$
                o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round,
                o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at,
                o.told, o.erased_at, o.proof_scan, o.proof_pickup, o.proof_return,
-               o.proofs)::order_record
+               o.proofs, o.robo_end, o.robo_step_s, o.robo_at)::order_record
 $function$;
 
 CREATE OR REPLACE FUNCTION webhook_record(w webhooks)

@@ -69,7 +69,7 @@ sections! {
     /// `[server]`
     Server { host: String, port: u16, workers: usize, backlog: u32, body_limit_bytes: usize,
         request_head_timeout_s: Secs, keep_alive_s: Secs, shutdown_timeout_s: Secs,
-        unread_timeout_s: Secs, unsent_bytes: u32, }
+        unread_timeout_s: Secs, unsent_bytes: u32, metrics: bool, }
     /// `[database]`
     Database { url: Secret, listen_url: Secret, pool_size: usize, pool_wait_ms: Millis,
         statement_timeout_ms: Millis, connect_timeout_ms: Millis, shared_reads_max: usize,

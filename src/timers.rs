@@ -23,6 +23,7 @@ use crate::presence::Attendance;
 use crate::store::{
     Change, Database, Error, Look, LookedUp, Outcome, Subject, Target, WriteError, Writer,
 };
+use crate::telemetry::metrics;
 
 /// Pause after a look that failed, and before asking again for what could not be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -93,24 +94,32 @@ pub async fn run(
     }
 }
 
-/// Looks up what doing it needs beside the thing itself: who could be asked to bring an order, who
-/// at a store can see it. What cannot be looked up waits: whatever else is due of it is done.
+/// Looks up what doing it needs beside the thing itself: who could be asked to bring an order, or
+/// brings it in robo mode, who at a store can see it. What cannot be looked up waits: whatever else is due of it is done.
 async fn look_up(
     database: &Database,
     people: &Watch,
     claimed: Vec<(Subject, TenantId)>,
 ) -> Vec<(Subject, Change)> {
+    metrics().fired(claimed.len());
     let orders: Vec<OrderId> =
         claimed.iter().map(|(Subject::Order(order), _tenant)| *order).collect();
-    let (candidates, unseen) =
-        futures::join!(database.find_candidates(&orders), database.find_unseen_orders(&orders),);
+    let (candidates, unseen, robos) = futures::join!(
+        database.find_candidates(&orders),
+        database.find_unseen_orders(&orders),
+        database.find_robo_couriers(&orders),
+    );
     let said = |error: &Error| tracing::warn!(%error, "what is due could not be looked up");
     let mut candidates = candidates.inspect_err(said).unwrap_or_default();
     let unseen = unseen.inspect_err(said).unwrap_or_default();
+    let mut robos = robos.inspect_err(said).unwrap_or_default();
     let mut changes = Vec::with_capacity(claimed.len());
     for (Subject::Order(order), tenant) in claimed {
-        let mut looked_up =
-            LookedUp { candidates: candidates.remove(&order), ..LookedUp::default() };
+        let mut looked_up = LookedUp {
+            candidates: candidates.remove(&order),
+            robo: robos.remove(&order),
+            ..LookedUp::default()
+        };
         if let Some((_order, store)) = unseen.iter().find(|(waits, _store)| *waits == order) {
             match people.is_attended(*store).await {
                 Ok(attended) => {

@@ -41,6 +41,8 @@ mod plans;
 mod proofs;
 #[path = "statements/records.rs"]
 mod records;
+#[path = "statements/robo.rs"]
+mod robo;
 #[path = "statements/schema.rs"]
 mod schema;
 #[path = "statements/server.rs"]

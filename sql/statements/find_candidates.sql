@@ -27,6 +27,7 @@ left join lateral (
                                    floor((s.lng + w.degrees + 180) / 0.05)::integer) as x (col)
         join driver_locations l on l.tenant_id = o.tenant_id and l.cell = y.line * 7200 + x.col
         join drivers d on d.id = l.driver_id and d.duty = 'on' and d.deleted_at is null
+                      and not d.robo
         where l.recv_at > now() - interval '5 minutes' and $2::uuid[] is null
         union all
         select d.id, null::integer from unnest($2::uuid[]) as w (id)

@@ -1,6 +1,9 @@
--- find_tenant: one tenant's name.
+-- find_tenant: one tenant with its settings.
 -- $1 id uuid
--- => name text
+-- => id uuid   name text   accept_s int4   customer_cancel_until text   robo bool
+-- => offer_mode text?   offer_s int4   offer_rounds int4   search_lead_s int4   link_ttl_h int4
 -- index: tenants_pkey
 -- used by: store::tenants
-select t.name from tenants t where t.id = $1
+select t.id, t.name, t.accept_s, t.customer_cancel_until, t.robo, t.offer_mode, t.offer_s,
+       t.offer_rounds, t.search_lead_s, t.link_ttl_h
+from tenants t where t.id = $1

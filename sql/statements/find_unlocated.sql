@@ -14,7 +14,7 @@ cross join lateral (
            - (select count(*) from offers p
               where p.driver_id = d.id and p.state = 'pending') as room
     from (select id, capacity from drivers
-          where tenant_id = o.tenant_id and duty = 'on' and deleted_at is null
+          where tenant_id = o.tenant_id and duty = 'on' and deleted_at is null and not robo
           order by id limit $2) d
     where not exists (select from driver_locations l
                       where l.driver_id = d.id and l.recv_at > now() - interval '5 minutes')

@@ -249,7 +249,8 @@ pub struct OrderBody {
     /// Which proofs its delivery needs.
     #[serde(default)]
     proof_required: ProofRequiredBody,
-    /// Data of the platform's own.
+    /// Data of the platform's own. Of a tenant in robo mode, `robo` says how the order goes its way:
+    /// `end` (`delivered`, `rejected`, `cancelled`, `returned`, `failed`) and `step_s` (1 to 3600).
     #[schema(value_type = Option<schema::Meta>)]
     pub(super) meta: Option<serde_json::Map<String, Value>>,
 }

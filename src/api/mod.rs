@@ -27,6 +27,7 @@ mod problem;
 mod proofs;
 mod rpc;
 mod shared;
+mod tenant;
 mod tokens;
 mod webhooks;
 
@@ -53,6 +54,7 @@ pub use places::{Place, Places};
 pub use problem::{Problem, ProblemCode, Standing};
 pub use proofs::{NewProofBody, ProofAnswer};
 pub use shared::{MissedPage, SharedReads, StateKey};
+pub use tenant::TenantPatchBody;
 pub use tokens::TokenBody;
 pub use webhooks::{RotateBody, WebhookBody, WebhookPatchBody, replay_after};
 

@@ -111,9 +111,9 @@ impl Api {
             ("driver", "duty") => {
                 take(&mut data, noun).map(|driver| driver.unwrap_or_else(|| "me".to_owned()))
             }
-            ("store" | "driver" | "token" | "webhook", "create") | ("driver", "locations") => {
-                Ok(String::new())
-            }
+            ("store" | "driver" | "token" | "webhook", "create")
+            | ("driver", "locations")
+            | ("tenant", "update") => Ok(String::new()),
             _ => return None,
         };
         let id = match named {
@@ -133,6 +133,7 @@ impl Api {
             ("driver", _) => self.set_duty(asked, &id, data).await,
             ("link", "create") => self.create_link(asked, &id, data).await,
             ("link", _) => self.call_revoke_links(asked, &id, data).await,
+            ("tenant", _) => self.patch_tenant(asked, data).await,
             ("token", "create") => self.issue_token(asked, data).await,
             ("token", _) => self.revoke_token(asked, &id).await,
             ("webhook", "create") => self.create_webhook(asked, data).await,

@@ -66,13 +66,7 @@ pub(super) fn token(config: Config, token: &Token) -> anyhow::Result<ExitCode> {
     let made = block_on(async {
         store::migrate(&config.database.url.0).await?;
         let (database, _listening) = Database::new(&config.database)?;
-        let tenant: TenantId = match token.tenant.parse() {
-            Ok(id) => {
-                let found = database.find_tenant(id).await?;
-                found.map(|_name| id).context("there is no such tenant")?
-            }
-            Err(_) => database.upsert_tenant(&token.tenant).await?,
-        };
+        let tenant = super::tenant::find(&database, &token.tenant).await?;
         let made = make(&config, &database, tenant, token).await?;
         database.close();
         Ok((tenant, made))
@@ -141,7 +135,7 @@ pub(super) async fn make_api_key(
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     println!("{text}");
 }
 

@@ -1,9 +1,10 @@
-//! The command line: `serve`, `demo`, `migrate`, `token`.
+//! The command line: `serve`, `demo`, `migrate`, `tenant`, `token`.
 
 mod admin;
 mod database;
 mod demo;
 mod serve;
+mod tenant;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Command {
     Demo(demo::Demo),
     /// Bring the database's schema up to date
     Migrate,
+    /// Change the settings of a tenant
+    Tenant(tenant::Tenant),
     /// Make an API key or a token
     Token(admin::Token),
 }
@@ -80,11 +83,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (host, port) = match &arguments.command {
         Command::Serve(listen) => (listen.host.clone(), listen.port),
         Command::Demo(demo) => (demo.listen.host.clone(), demo.listen.port),
-        Command::Migrate | Command::Token(_) => (None, None),
+        Command::Migrate | Command::Tenant(_) | Command::Token(_) => (None, None),
     };
     let defaults = match &arguments.command {
         Command::Demo(_) => demo::Demo::defaults(),
-        Command::Serve(_) | Command::Migrate | Command::Token(_) => vec![],
+        Command::Serve(_) | Command::Migrate | Command::Tenant(_) | Command::Token(_) => vec![],
     };
     let overrides = Overrides {
         host,
@@ -99,6 +102,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(_) => serve::serve(config),
         Command::Demo(demo) => demo::demo(config, &demo),
         Command::Migrate => admin::migrate(config),
+        Command::Tenant(tenant) => tenant::tenant(config, &tenant),
         Command::Token(token) => admin::token(config, &token),
     }
 }

@@ -73,6 +73,7 @@ fn tags() -> Value {
         {"name": "Stores"},
         {"name": "Couriers"},
         {"name": "Tokens"},
+        {"name": "Tenant"},
         {"name": "Webhooks", "description": "Events posted to endpoints, in order."},
         {"name": "Connections", "description": "Ways to hear events as they happen."},
         {"name": "Health"},

@@ -14,7 +14,9 @@ mod offer;
 mod order;
 mod proof;
 mod refusal;
+mod robo;
 mod status;
+mod tenant;
 mod words;
 
 pub use actor::{Actor, Role};
@@ -38,5 +40,7 @@ pub use proof::{
     ProofPoint, ProofRequired,
 };
 pub use refusal::Refusal;
+pub use robo::{Robo, RoboEnd};
 pub use status::{Fulfilment, Leg, Status, Undeliverable};
+pub use tenant::{Tenant, TenantPatch};
 pub use words::{UnknownWord, Word};

@@ -6,6 +6,7 @@ use super::actor::{Actor, Role};
 use super::id::{BatchId, DriverId, OrderId, StoreId, TenantId};
 use super::offer::{OfferRules, Search};
 use super::proof::{HeldProof, ProofRequired};
+use super::robo::Robo;
 use super::status::{Fulfilment, Leg, Status, Undeliverable};
 use super::words::words;
 
@@ -221,7 +222,7 @@ pub struct Draft {
     /// Four digits that only the customer sees; drawn by the caller because the machine rolls
     /// no dice. Present when a PIN is required or the customer collects.
     pub pin: Option<String>,
-    /// The platform's own data, a JSON object, carried and never read.
+    /// The platform's own data, a JSON object, carried and never read but for `robo`.
     pub meta: serde_json::Value,
 }
 
@@ -304,6 +305,8 @@ pub struct Order {
     pub meta: serde_json::Value,
     /// When all that is personal in it was erased.
     pub erased_at: Option<Timestamp>,
+    /// How it goes its way by itself; `None` when it does not.
+    pub robo: Option<Robo>,
 }
 
 /// A store.
@@ -388,4 +391,6 @@ pub struct TenantRules {
     pub customer_cancel_until: Status,
     /// How couriers are searched for.
     pub offers: OfferRules,
+    /// Whether new orders go their way by themselves.
+    pub robo: bool,
 }

@@ -24,6 +24,7 @@ use crate::config;
 use crate::hub::{Hubs, Message, Publication, Topic};
 use crate::protocol::code::Disconnect;
 use crate::store::{Error, Listening, Woken};
+use crate::telemetry::metrics;
 use crate::view::LogEvent;
 use backoff::Backoff;
 pub use revoked::Revoked;
@@ -236,6 +237,7 @@ impl Feed {
                 let gap = page.iter().zip(expected).find(|(event, next)| event.position != *next);
                 let gap = gap.map(|(event, _next)| event.position);
                 self.cursor = last.position;
+                metrics().heard(page.len());
                 let publications = publications(page);
                 // What was read before it was erased. What comes with the event was read after: so
                 // who finds that in memory, or sees the cursor behind it, finds nothing personal.

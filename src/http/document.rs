@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::{bulk, events, health, links, offers, orders, parties, proofs, webhooks};
+use super::{bulk, events, health, links, offers, orders, parties, proofs, tenant, webhooks};
 use crate::api::answers::{FieldAtFault, ProblemAnswer};
 use crate::view::schema::{
     Action, CredentialId, DriverId, DriverOrMe, Leg, LinkToken, OfferId, OfferVerb, OrderId,
@@ -59,6 +59,8 @@ use crate::view::schema::{
         parties::duty,
         parties::issue_token,
         parties::revoke_token,
+        tenant::get,
+        tenant::update,
         webhooks::create,
         webhooks::list,
         webhooks::get,
@@ -69,7 +71,8 @@ use crate::view::schema::{
         webhooks::replay,
         webhooks::ping,
         health::healthz,
-        health::readyz
+        health::readyz,
+        health::numbers
     ),
     // Also what only parameters refer to, which are not searched.
     components(schemas(

@@ -1,11 +1,17 @@
-//! Whether the process lives, and whether it can work.
+//! Whether the process lives, whether it can work, and how busy it is.
+
+use std::sync::atomic::Ordering;
 
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::problem::HttpProblem;
+use super::problem::{HttpProblem, words};
 use crate::api::answers::{Alive, Ready};
-use crate::api::{Api, Problem};
+use crate::api::{Api, Problem, ProblemCode};
+use crate::telemetry::{Gauges, metrics};
+
+/// The media type of `OpenMetrics` 1.0.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The process answers.
 #[utoipa::path(
@@ -34,4 +40,26 @@ pub(super) async fn readyz(api: web::Data<Api>) -> Result<HttpResponse, HttpProb
         "position": last,
         "lag": last.saturating_sub(cursor),
     })))
+}
+
+/// Numbers of the process for Prometheus. None of them is of a tenant.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "Health", security(()),
+    responses((status = 200, description = "The numbers.", body = String, content_type = "application/openmetrics-text")),
+    extensions(("x-problems" = json!(words(&[ProblemCode::NotFound])))),
+)]
+pub(super) async fn numbers(api: web::Data<Api>) -> Result<HttpResponse, HttpProblem> {
+    if !api.config.server.metrics {
+        return Err(Problem::not_found().into());
+    }
+    let feed = api.feed.borrow().clone();
+    let gauges = Gauges {
+        connections: api.house.sockets.load(Ordering::Relaxed),
+        queued: api.writer.queued(),
+        heard: feed.up,
+        published: feed.cursor,
+        committed: api.database.committed(),
+    };
+    let text = metrics().text(gauges).map_err(|_never| Problem::overloaded())?;
+    Ok(HttpResponse::Ok().content_type(OPEN_METRICS).body(text))
 }

@@ -16,6 +16,7 @@ mod parameters;
 mod parties;
 pub mod problem;
 mod proofs;
+mod tenant;
 mod webhooks;
 
 use actix_web::web::{self, ServiceConfig};
@@ -28,6 +29,7 @@ pub(crate) use problem::finish;
 pub fn configure(services: &mut ServiceConfig) {
     services
         .service(web::resource("/healthz").route(web::get().to(health::healthz)))
+        .service(web::resource("/metrics").route(web::get().to(health::numbers)))
         .service(web::resource("/readyz").route(web::get().to(health::readyz)))
         .service(
             web::resource("/v1/orders")
@@ -86,5 +88,6 @@ pub fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/drivers/{driver}/duty").route(web::put().to(parties::duty)))
         .service(web::resource("/v1/tokens").route(web::post().to(parties::issue_token)))
         .service(web::resource("/v1/tokens/{token}").route(web::delete().to(parties::revoke_token)))
+        .configure(tenant::configure)
         .configure(webhooks::configure);
 }

@@ -2,6 +2,7 @@
 //! statuses.
 
 use std::fmt;
+use std::time::Instant;
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::{Problem, ProblemCode};
+use crate::telemetry::metrics;
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -144,7 +146,10 @@ pub(crate) async fn finish<B: MessageBody + 'static>(
     let id = Uuid::now_v7().simple().to_string();
     let method = request.method().clone();
     let pattern = request.match_pattern();
+    let began = Instant::now();
     let response = next.call(request).await?;
+    let status = response.status().as_u16();
+    metrics().answered(method.as_str(), pattern.as_deref(), status, began.elapsed());
     let problem = problem_of(&response);
     if let Some(problem) = &problem {
         // The pattern, not the path: a path may carry a secret.

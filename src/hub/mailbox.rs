@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::news::Bearer;
 use crate::protocol::Codec;
 use crate::protocol::code::Disconnect;
+use crate::telemetry::metrics;
 use crate::wire::Wire;
 
 /// Frames handed to the kernel by one call; Linux takes up to 1,024.
@@ -291,6 +292,7 @@ impl Mailbox {
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
+            metrics().wrote();
             queue.took(written);
         }
         Ok(())

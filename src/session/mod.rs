@@ -48,6 +48,7 @@ use crate::frame::{Decoder, Incoming, close_frame, message_frame, pong_frame};
 use crate::hub::{Hub, Mailbox, Member};
 use crate::protocol::code::Disconnect;
 use crate::protocol::{Codec, Connect, ErrorReply, Push, Reply};
+use crate::telemetry::metrics;
 use handshake::{connect, connect_one_way};
 use source::Known;
 use stream::{emulate, open_events, open_lines};
@@ -241,6 +242,7 @@ impl<S: Source> Session<S> {
         };
         if let End::Ours(Disconnect { code, reason }) = end {
             tracing::debug!(code, reason, "closing");
+            metrics().closed(code);
         }
         // First of all: a slow clean-up must not hold a topic.
         let subscriptions = std::mem::take(&mut *self.subscriptions.borrow_mut());

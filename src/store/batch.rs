@@ -140,6 +140,7 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
             Target::Elapse { order, looked_up } => {
                 orders.push(order.uuid());
                 elapsing.push(order.uuid());
+                assigned.extend(looked_up.robo.map(DriverId::uuid));
                 unseen.extend(looked_up.unseen_at.map(StoreId::uuid));
             }
             Target::Order { id, command } => {
@@ -323,6 +324,7 @@ impl Room {
                 accept_window: Duration::from_secs(u64::from(accept_s.unsigned_abs())),
                 customer_cancel_until: Status::find(row.try_get("customer_cancel_until")?)?,
                 offers: offer_rules(row)?,
+                robo: row.try_get("robo")?,
             };
             if row.try_get("deleted")? {
                 self.deleted_stores.insert(store.id);

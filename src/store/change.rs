@@ -117,6 +117,8 @@ pub struct LookedUp {
     pub attended: bool,
     /// Its store, if nobody there can.
     pub unseen_at: Option<StoreId>,
+    /// Who is to bring it, if it goes its way by itself and the courier's turn has come.
+    pub robo: Option<DriverId>,
 }
 
 /// What became of a change. All but `Refused` are durable when the caller hears of them.

@@ -229,7 +229,10 @@ impl Room {
         // search waits for another look.
         let candidates = looked_up.candidates.as_ref();
         let candidates = candidates.filter(|found| found.version == order.version);
+        let known = looked_up.robo.filter(|robo| !self.deleted_drivers.contains(robo));
+        let robo = known.and_then(|robo| self.courier(robo));
         let facts = Facts {
+            driver: robo.filter(|courier| courier.driver.tenant == change.tenant),
             courier: order.driver.and_then(|driver| self.courier(driver)),
             offers: self.offers.get(&id).map_or(&[], Vec::as_slice),
             stops_before: order.route.seq.map(|_| self.stops.get(&id).copied().unwrap_or_default()),
@@ -240,6 +243,7 @@ impl Room {
         let waited = order.status == Status::Placed;
         let steps = order.settle(&facts);
         let (store, repeated) = (order.store, self.sheet(order));
+        let had = order.driver;
         let outcome = if !steps.is_empty() {
             self.take_steps(change, id, steps, writes)
         } else if let Some(sheet) = repeated {
@@ -253,6 +257,10 @@ impl Room {
         // In any case: whoever asks has put the timer off, by a lease.
         if let Some(order) = self.orders.get(&id) {
             writes.set_timer(order, self.now);
+            let taken = order.driver.filter(|driver| had.is_none() && known == Some(*driver));
+            if let Some((_driver, active)) = taken.and_then(|it| self.drivers.get_mut(&it)) {
+                *active += 1;
+            }
         }
         outcome
     }

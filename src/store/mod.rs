@@ -28,6 +28,7 @@ mod parties;
 mod pipeline;
 mod proofs;
 mod record;
+mod robo;
 pub mod statement;
 mod sweep;
 mod tenants;

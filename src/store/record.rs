@@ -13,9 +13,9 @@ use super::proofs::{kinds_of, words_of};
 use super::webhooks::Webhook;
 use crate::domain::{
     Actor, BatchId, Driver, DriverId, Dropoff, Duty, EtaSource, EventId, Fulfilment, HeldProof,
-    Item, Leg, Notice, OfferMode, Order, OrderId, Place, ProofRequired, Reason, ReasonCode, Role,
-    Route, Search, Stamps, Status, Store, StoreId, TenantId, Undeliverable, UnknownWord, Vehicle,
-    WebhookId, Window, Word as _,
+    Item, Leg, Notice, OfferMode, Order, OrderId, Place, ProofRequired, Reason, ReasonCode, Robo,
+    RoboEnd, Role, Route, Search, Stamps, Status, Store, StoreId, TenantId, Undeliverable,
+    UnknownWord, Vehicle, WebhookId, Window, Word as _,
 };
 use crate::view::LogEvent;
 
@@ -177,6 +177,9 @@ pub(super) struct OrderRecord {
     proof_pickup: Vec<String>,
     proof_return: Vec<String>,
     proofs: Vec<String>,
+    robo_end: Option<String>,
+    robo_step_s: Option<i32>,
+    robo_at: Option<Timestamp>,
 }
 
 impl From<&Order> for OrderRecord {
@@ -263,8 +266,20 @@ impl From<&Order> for OrderRecord {
             proof_pickup: words_of(order.proof_required.pickup),
             proof_return: words_of(order.proof_required.back),
             proofs: order.proofs.iter().map(HeldProof::text).collect(),
+            robo_end: order.robo.map(|robo| robo.end.word().to_owned()),
+            robo_step_s: order.robo.map(|robo| robo.step_s),
+            robo_at: order.robo.and_then(|robo| robo.at),
         }
     }
+}
+
+fn robo(
+    end: Option<&str>,
+    step_s: Option<i32>,
+    at: Option<Timestamp>,
+) -> Result<Option<Robo>, UnknownWord> {
+    let Some((end, step_s)) = end.zip(step_s) else { return Ok(None) };
+    Ok(Some(Robo { end: RoboEnd::find(end)?, step_s, at }))
 }
 
 impl TryFrom<OrderRecord> for Order {
@@ -368,6 +383,7 @@ impl TryFrom<OrderRecord> for Order {
                 .map(|word| Notice::find(word))
                 .collect::<Result<Vec<_>, _>>()?,
             erased_at: record.erased_at,
+            robo: robo(record.robo_end.as_deref(), record.robo_step_s, record.robo_at)?,
             proofs: record
                 .proofs
                 .iter()

@@ -1,7 +1,11 @@
 //! Tenants and the credentials that act for them.
 
 use super::{Database, Error, read, statement};
-use crate::domain::{CredentialId, TenantId};
+use crate::domain::{CredentialId, OfferMode, Status, Tenant, TenantId, TenantPatch, Word as _};
+
+/// The mode of a tenant whose couriers are not asked by themselves, where null says that nothing
+/// is to change.
+const OFF: &str = "off";
 
 /// An API key's owner.
 #[derive(Debug, Clone)]
@@ -16,6 +20,22 @@ pub struct Credential {
     pub subject: String,
 }
 
+fn tenant_of(row: &tokio_postgres::Row) -> Result<Tenant, Error> {
+    let mode: Option<&str> = row.try_get("offer_mode")?;
+    Ok(Tenant {
+        id: TenantId::from_uuid(row.try_get("id")?),
+        name: row.try_get("name")?,
+        accept_s: row.try_get("accept_s")?,
+        customer_cancel_until: Status::find(row.try_get("customer_cancel_until")?)?,
+        robo: row.try_get("robo")?,
+        offer_mode: mode.map(OfferMode::find).transpose()?,
+        offer_s: row.try_get("offer_s")?,
+        offer_rounds: row.try_get("offer_rounds")?,
+        search_lead_s: row.try_get("search_lead_s")?,
+        link_ttl_h: row.try_get("link_ttl_h")?,
+    })
+}
+
 impl Database {
     /// The tenant of this name, made if there is none.
     pub async fn upsert_tenant(&self, name: &str) -> Result<TenantId, Error> {
@@ -25,10 +45,35 @@ impl Database {
         Ok(id.map_or(fresh, TenantId::from_uuid))
     }
 
-    /// The name of a tenant.
-    pub async fn find_tenant(&self, id: TenantId) -> Result<Option<String>, Error> {
+    /// A tenant with its settings.
+    pub async fn find_tenant(&self, id: TenantId) -> Result<Option<Tenant>, Error> {
         let rows = read!(self, FIND_TENANT, /* id */ &id.uuid());
-        Ok(rows.first().map(|row| row.try_get("name")).transpose()?)
+        rows.first().map(tenant_of).transpose()
+    }
+
+    /// Changes what is given of a tenant's settings. Nobody keeps them: each batch of changes reads
+    /// them, so every process goes by them from the next one on.
+    pub async fn update_tenant(
+        &self,
+        id: TenantId,
+        patch: &TenantPatch,
+    ) -> Result<Option<Tenant>, Error> {
+        let until = patch.customer_cancel_until.map(Status::word);
+        let mode = patch.offer_mode.map(|mode| mode.map_or(OFF, OfferMode::word));
+        let rows = read!(
+            self,
+            UPDATE_TENANT,
+            /* id */ &id.uuid(),
+            /* accept_s */ &patch.accept_s,
+            /* customer_cancel_until */ &until,
+            /* robo */ &patch.robo,
+            /* offer_mode */ &mode,
+            /* offer_s */ &patch.offer_s,
+            /* offer_rounds */ &patch.offer_rounds,
+            /* search_lead_s */ &patch.search_lead_s,
+            /* link_ttl_h */ &patch.link_ttl_h,
+        );
+        rows.first().map(tenant_of).transpose()
     }
 
     /// Makes an API key usable, of which only the hash is given.

@@ -19,6 +19,7 @@ use super::change::{Change, Outcome, Target, WriteError};
 use super::judge::key_scope;
 use super::{Database, Error, statement, upkeep};
 use crate::domain::{CredentialId, DriverId, OrderId, StoreId, TenantId};
+use crate::telemetry::metrics;
 
 /// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
 const RESOLVE_FOR: Duration = Duration::from_secs(10);
@@ -252,7 +253,13 @@ async fn try_write_once(
     let failed = |error: Error| (error, WriteError::Failed);
     let client = database.writing.get().await.map_err(|error| failed(error.into()))?;
     let changes: Vec<&Change> = batch.iter().map(|job| &job.change).collect();
-    match run_batch(&client, &changes).await {
+    let began = Instant::now();
+    let done = run_batch(&client, &changes).await;
+    match done {
+        Ok(_) => metrics().committed(batch.len(), began.elapsed()),
+        Err(_) => metrics().failed(),
+    }
+    match done {
         Ok(committed) => {
             tracing::trace!(size = batch.len(), last = committed.last, "a batch committed");
             // Before anybody is told, so that whoever was told finds it here.

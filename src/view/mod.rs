@@ -23,7 +23,7 @@ pub use event::{LogEvent, is_for};
 pub use fact::fact_data;
 pub use offer::{asked, offer};
 pub use order::{Moment, full_order, order};
-pub use party::{driver, store, tour};
+pub use party::{driver, store, tenant, tour};
 pub use proof::{ShownProof, proof, shows_proof};
 
 use crate::domain::{Driver, Order, Store, Word};

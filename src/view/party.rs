@@ -1,9 +1,25 @@
-//! Stores and couriers as their own screens, dispatchers and platforms see them.
+//! Tenants, stores and couriers as their own screens, dispatchers and platforms see them.
 
 use serde_json::{Map, Value};
 
 use super::{Sheet, put, put_text, put_time, put_word};
-use crate::domain::{Driver, Store};
+use crate::domain::{Driver, Store, Tenant, Word as _};
+
+/// A tenant with its settings: for dispatchers and the platform.
+pub fn tenant(tenant: &Tenant) -> Value {
+    let mut view = Map::new();
+    put(&mut view, "id", tenant.id.to_string());
+    put(&mut view, "name", tenant.name.as_str());
+    put(&mut view, "accept_s", tenant.accept_s);
+    put_word(&mut view, "customer_cancel_until", tenant.customer_cancel_until);
+    put(&mut view, "offer_mode", tenant.offer_mode.map_or("off", |mode| mode.word()));
+    put(&mut view, "offer_s", tenant.offer_s);
+    put(&mut view, "offer_rounds", tenant.offer_rounds);
+    put(&mut view, "search_lead_s", tenant.search_lead_s);
+    put(&mut view, "link_ttl_h", tenant.link_ttl_h);
+    put(&mut view, "robo", tenant.robo);
+    Value::Object(view)
+}
 
 /// A store in full: for itself, dispatchers and the platform.
 pub fn store(store: &Store) -> Value {

@@ -21,6 +21,7 @@ use crate::config;
 use crate::domain::{TenantId, WebhookId};
 use crate::feed::{FeedState, Window};
 use crate::store::{Database, Delivered, Error, Failed, Scope, Webhook};
+use crate::telemetry::metrics;
 use crate::view::{Audience, LogEvent};
 
 /// Shortest time between two times that the feed wakes it: what is committed meanwhile is taken up
@@ -317,6 +318,7 @@ impl Desk {
     ) -> Result<Option<Webhook>, Error> {
         let id = event.id.to_string();
         let sent = line.post(webhook, Letter { id: &id, body }).await;
+        metrics().posted(sent.outcome.word());
         let (event_id, position, duration) = (event.id, event.position, sent.duration);
         if sent.outcome == Outcome::Delivered {
             let delivered = Delivered { event: event_id, status: sent.status, duration };

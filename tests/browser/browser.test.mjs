@@ -17,6 +17,8 @@ describe('in Chromium', { timeout: 180_000 }, () => {
     });
     origin = await Origin.start(server);
     browser = await Chromium.start();
+    // Couriers are named here.
+    await server.command('tenant', 'acme', '--offer-mode', 'off');
     platform = await server.command('token', '--tenant', 'acme');
     const place = { name: 'Pizza Corner', lat: 52.52, lng: 13.4, tz: 'Europe/Berlin' };
     store = await server.call(platform, 'PUT', '/v1/stores/ext/corner', place);

@@ -11,6 +11,9 @@ import { BIN, until } from '../sdk/javascript/support.mjs';
 import { assertAccessible } from './axe.mjs';
 import { Chromium } from './chromium.mjs';
 
+/** A cluster and a city are set up: on a busy machine that takes its time. */
+const SET_UP_MS = 90_000;
+
 describe('a person in the demo', { timeout: 180_000 }, () => {
   let child, browser, said;
 
@@ -20,7 +23,8 @@ describe('a person in the demo', { timeout: 180_000 }, () => {
     process.on('exit', () => child.kill('SIGKILL'));
     readline.createInterface({ input: child.stdout }).on('line', (line) => { said += `${line}\n`; });
     browser = await Chromium.start();
-    await until('the doors are open', () => said.includes('/t/tl_') && said.includes('/store#token='));
+    const open = () => said.includes('/t/tl_') && said.includes('/store#token=');
+    await until('the doors are open', open, SET_UP_MS);
   });
   after(async () => {
     await browser?.remove();

@@ -21,6 +21,8 @@ describe('an order that is folded from events', { timeout: 180_000 }, () => {
 
   before(async () => {
     server = await Server.start({ ORDERCAST_TIMERS__POLL_INTERVAL_MS: '100' });
+    // Couriers are named here.
+    await server.command('tenant', 'acme', '--offer-mode', 'off');
     platform = await server.command('token', '--tenant', 'acme');
     store = (await server.call(platform, 'PUT', '/v1/stores/ext/corner', STORE)).id;
     tablet = await issue('store', store);

@@ -154,7 +154,7 @@ async fn read(town: &Town<'_>, to: u64) -> Read {
         if let Some(fold) = folds.get_mut(&order) {
             found(event, fold.apply(event));
         } else {
-            match Fold::begin(event) {
+            match Fold::begin(event, town.robo) {
                 Ok(fold) => drop(folds.insert(order, fold)),
                 Err(what) => found(event, Err(what)),
             }

@@ -20,7 +20,9 @@ impl Town<'_> {
         candidates: Option<Candidates>,
         unseen_at: Option<StoreId>,
     ) {
-        let looked_up = LookedUp { candidates, attended: unseen_at.is_some(), unseen_at };
+        let robo = self.world.apis[app].database.find_robo_couriers(&[order]).await;
+        let robo = robo.unwrap().remove(&order);
+        let looked_up = LookedUp { candidates, attended: unseen_at.is_some(), unseen_at, robo };
         let change = Change {
             tenant: self.tenant(),
             by: Actor::system(),

@@ -57,6 +57,8 @@ pub struct Fold {
     pub leg: Leg,
     pub driver: Option<DriverId>,
     pub fulfilment: Fulfilment,
+    /// Whether it walks by itself: then the system does what store and courier do.
+    pub robo: bool,
     /// Of the last event, for those that must come in pairs.
     last: (String, Role),
     view: Map<String, Value>,
@@ -72,7 +74,7 @@ fn text<'a>(view: &'a Map<String, Value>, key: &str) -> &'a str {
 
 impl Fold {
     /// Begins with the first event of an order.
-    pub fn begin(event: &LogEvent) -> Result<Self, String> {
+    pub fn begin(event: &LogEvent, robo: bool) -> Result<Self, String> {
         let view = match event.kind.as_str() {
             "order.placed" => event.data.as_object(),
             "order.scheduled" => event.data["order"].as_object(),
@@ -98,7 +100,7 @@ impl Fold {
         let fulfilment = Fulfilment::find(text(&view, "fulfilment")).map_err(|e| e.to_string())?;
         let last = (event.kind.clone(), event.by.role);
         let (leg, driver) = (Leg::None, None);
-        let mut fold = Self { n: 0, status, leg, driver, fulfilment, last, view };
+        let mut fold = Self { n: 0, status, leg, driver, fulfilment, robo, last, view };
         fold.close(event, status)?;
         Ok(fold)
     }
@@ -109,7 +111,8 @@ impl Fold {
         if self.status.is_terminal() && !AFTER_THE_END.contains(&kind) {
             return Err(format!("{kind} after {:?}", self.status));
         }
-        if self.last == ("order.ready".to_owned(), Role::System) && kind != "order.picked_up" {
+        let by_itself = self.last == ("order.ready".to_owned(), Role::System) && !self.robo;
+        if by_itself && kind != "order.picked_up" {
             return Err(format!("ready by itself, and then {kind}"));
         }
         self.who(event)?;
@@ -118,7 +121,7 @@ impl Fold {
         let row = STATUS.iter().find(|(name, from, _, who, what)| {
             *name == kind
                 && from.contains(&was)
-                && who.contains(&event.by.role)
+                && self.may(who, event.by.role)
                 && what.contains(&self.fulfilment)
         });
         match row {
@@ -139,7 +142,7 @@ impl Fold {
     fn when(&self, event: &LogEvent) -> Result<(), String> {
         let due = match (event.kind.as_str(), event.by.role) {
             ("order.placed", Role::System) => self.view.get("release_at"),
-            ("order.rejected", Role::System) => self.view.get("accept_by"),
+            ("order.rejected", Role::System) if !self.robo => self.view.get("accept_by"),
             ("order.late", _) => event.data.get("since"),
             _ => return Ok(()),
         };
@@ -150,6 +153,10 @@ impl Fold {
         } else {
             Err(format!("{} is due at {due:?} and came at {now}", event.kind))
         }
+    }
+
+    fn may(&self, who: &[Role], role: Role) -> bool {
+        who.contains(&role) || (self.robo && role == Role::System)
     }
 
     /// Whether whoever did it is who it should be.
@@ -199,7 +206,7 @@ impl Fold {
             prior = std::mem::replace(&mut self.driver, named);
             self.leg = if coming { Leg::Assigned } else { self.leg };
         } else if let Some((.., to, _)) = LEG.iter().find(|(name, from, _, who)| {
-            *name == kind && from.contains(&self.leg) && who.contains(&role)
+            *name == kind && from.contains(&self.leg) && self.may(who, role)
         }) {
             self.leg = *to;
             match kind {

@@ -110,7 +110,8 @@ async fn no_evening_breaks_a_rule() {
         while next.get() < evenings && found.borrow().is_empty() {
             let evening = seed + next.get();
             next.set(next.get() + 1);
-            let mut town = Town::found(&world, Chance::new(evening)).await;
+            let robo = evening.is_multiple_of(8);
+            let mut town = Town::found(&world, Chance::new(evening), robo).await;
             steps::play(&mut town).await;
             checks::check(&mut town).await;
             let lines: Vec<String> = town.findings.take();

@@ -60,9 +60,10 @@ impl Replay {
         }
         match fold.driver.filter(|_| !fold.status.is_terminal()) {
             Some(driver) => {
+                // Those of robo mode have room for one.
                 self.load.insert(order, driver);
                 let load = self.load.values().filter(|it| **it == driver).count();
-                let room = capacities.get(&driver.to_string()).copied().unwrap_or_default();
+                let room = capacities.get(&driver.to_string()).copied().unwrap_or(1);
                 if i64::try_from(load).unwrap_or(i64::MAX) > room {
                     return Err(format!("{driver} has {load} orders and room for {room}"));
                 }

@@ -68,6 +68,8 @@ pub struct Town<'a> {
     pub stores: Vec<Person>,
     pub drivers: Vec<Person>,
     pub capacities: HashMap<String, i64>,
+    /// Whether its orders walk by themselves.
+    pub robo: bool,
     pub customers: HashMap<String, Person>,
     pub orders: Vec<String>,
     pub keyed: Vec<Keyed>,
@@ -83,7 +85,7 @@ async fn person(world: &World, role: &'static str, id: &str, token: &str) -> Per
 }
 
 impl<'a> Town<'a> {
-    pub async fn found(world: &'a World, mut chance: Chance) -> Self {
+    pub async fn found(world: &'a World, mut chance: Chance, robo: bool) -> Self {
         let client = world.database.connect().await;
         let head = client.query_one("select last from log_head", &[]).await.unwrap();
         let since = head.try_get(0).unwrap();
@@ -98,6 +100,11 @@ impl<'a> Town<'a> {
         let values: [&(dyn postgres_types::ToSql + Sync); 7] =
             [&tenant.uuid(), &mode, &until, &offer_s, &rounds, &lead, &accept_s];
         client.execute(rules, &values).await.unwrap();
+        // Whose orders walk by themselves, whatever everybody does to them meanwhile.
+        if robo {
+            let robo = "update tenants set robo = true where id = $1";
+            client.execute(robo, &[&tenant.uuid()]).await.unwrap();
+        }
 
         let platform = person(world, "platform", "", &city.key).await;
         let ops = person(world, "ops", "", &city.ops_token().await).await;
@@ -143,6 +150,7 @@ impl<'a> Town<'a> {
             stores: store_people,
             drivers: driver_people,
             capacities,
+            robo,
             city,
             customers: HashMap::new(),
             orders: Vec::new(),

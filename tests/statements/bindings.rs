@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ReasonCode, Refusal, Role, Status, Store, StoreId, TenantId, Undeliverable,
-    Vehicle, Window,
+    OrderId, Place, ReasonCode, Refusal, Role, Status, Store, StoreId, Tenant, TenantId,
+    TenantPatch, Undeliverable, Vehicle, Window,
 };
 use ordercast::store::{
     Change, Credential, Database, DriverPatch, IdempotencyKey, Listening, OrderFilter, Outcome,
@@ -18,7 +18,7 @@ use ordercast::view::Sheet;
 use serde_json::json;
 use tokio_postgres::Client;
 
-use crate::{answers, links, members, offers, partitions, proofs, server, timers, webhooks};
+use crate::{answers, links, members, offers, partitions, proofs, robo, server, timers, webhooks};
 
 /// A database, its writer, and a tenant with a store and two couriers.
 pub(crate) struct Walk {
@@ -230,6 +230,7 @@ async fn each_statement_runs_through_its_code() {
     links::links(&walk, &cancelled.order).await;
     timers::timers(&walk).await;
     offers::offers(&walk).await;
+    robo::robo(&walk).await;
     proofs::proofs(&walk).await;
     answers::walk(&database, tenant).await;
     webhooks::walk(&walk.client, &database, tenant).await;
@@ -263,7 +264,34 @@ async fn each_statement_runs_through_its_code() {
 async fn parties(walk: &Walk) {
     let (database, tenant) = (&walk.database, walk.tenant);
     assert_eq!(database.upsert_tenant("Walk").await.unwrap(), tenant);
-    assert_eq!(database.find_tenant(tenant).await.unwrap().as_deref(), Some("Walk"));
+    assert_eq!(
+        database.find_tenant(tenant).await.unwrap().map(|it| it.name).as_deref(),
+        Some("Walk")
+    );
+    let off = TenantPatch {
+        accept_s: Some(900),
+        customer_cancel_until: Some(Status::Preparing),
+        robo: Some(true),
+        offer_mode: Some(None),
+        offer_s: Some(45),
+        offer_rounds: Some(3),
+        search_lead_s: Some(600),
+        link_ttl_h: Some(48),
+    };
+    let changed = database.update_tenant(tenant, &off).await.unwrap().unwrap();
+    assert_eq!(database.find_tenant(tenant).await.unwrap().as_ref(), Some(&changed));
+    assert_eq!(
+        (changed.accept_s, changed.customer_cancel_until, changed.robo, changed.offer_mode),
+        (900, Status::Preparing, true, None)
+    );
+    let numbers =
+        (changed.offer_s, changed.offer_rounds, changed.search_lead_s, changed.link_ttl_h);
+    assert_eq!(numbers, (45, 3, 600, 48));
+    // The others stay.
+    let plain = TenantPatch { robo: Some(false), link_ttl_h: Some(24), ..TenantPatch::default() };
+    let changed = Tenant { robo: false, link_ttl_h: 24, ..changed };
+    assert_eq!(database.update_tenant(tenant, &plain).await.unwrap(), Some(changed));
+    assert_eq!(database.update_tenant(TenantId::new(), &plain).await.unwrap(), None);
     let credential = Credential {
         id: CredentialId::new(),
         tenant,

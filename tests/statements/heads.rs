@@ -47,6 +47,7 @@ const COMPUTED: &[Computed] = &[
     ),
     ("find_next_timer", &[("wait_s", false)], "made of a column that is not null, and of now"),
     ("find_placed_orders", &[("record", false)], "a record of a row that is there"),
+    ("find_robo_orders", &[("at", false)], "the time is always known"),
     ("find_store", &[("store", false)], "a record of a row that is there"),
     ("find_transaction_status", &[("status", true)], "null for one too old to be known"),
     ("find_offer", &[("offer", false)], "a record of a row that is there"),

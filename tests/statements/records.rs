@@ -116,6 +116,8 @@ async fn an_update_sets_each_column_to_the_field_of_its_name() {
         "proof_return",
         "pin",
         "created_at",
+        "robo_end",
+        "robo_step_s",
     ];
     let (client, _) = server::migrated("updating").await;
     let sql = statement::UPDATE_ORDERS.sql;

@@ -48,6 +48,7 @@ use super::serve::{asked_to_stop, block_on, raise_descriptor_limit};
 use crate::app::{self, App};
 use crate::auth;
 use crate::config::Config;
+use crate::domain::TenantPatch;
 use crate::store as storage;
 use evening::Plan;
 use pace::Pace;
@@ -151,6 +152,9 @@ async fn play(
     // A name of its own, so that evenings on one database do not meet.
     let name = format!("demo {}", uuid::Uuid::now_v7());
     let tenant = database.upsert_tenant(&name).await?;
+    // Its dispatcher names the couriers.
+    let off = TenantPatch { offer_mode: Some(None), ..TenantPatch::default() };
+    database.update_tenant(tenant, &off).await?;
     let (_id, key) = admin::make_api_key(database, tenant, "demo").await?;
     let pace = Pace::new(demo.orders_per_minute);
     let plan = Plan { base: public_url(app.address()), key, pace, span: demo.span };

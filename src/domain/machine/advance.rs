@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use crate::domain::{Actor, DriverId, Event, Fact, Leg, Offer, OfferState, Order, Stamps, Status};
 
-use super::Facts;
 use super::estimate::{DEVICE_AHEAD, later};
+use super::{Facts, walk};
 
 /// An order being changed by one command.
 ///
@@ -16,6 +16,8 @@ pub(super) struct Advance<'a> {
     pub(super) by: &'a Actor,
     pub(super) facts: &'a Facts<'a>,
     was: Status,
+    /// Where it stood; `None` of one that is being placed.
+    began: Option<(Status, Leg)>,
     events: Vec<Event>,
     /// Offers that were made or closed, as they are now.
     offers: Vec<Offer>,
@@ -23,7 +25,8 @@ pub(super) struct Advance<'a> {
 
 impl<'a> Advance<'a> {
     pub(super) fn begin(order: Order, by: &'a Actor, facts: &'a Facts<'a>) -> Self {
-        Self { was: order.status, order, by, facts, events: Vec::new(), offers: Vec::new() }
+        let began = (order.version > 0).then_some((order.status, order.leg));
+        Self { was: order.status, began, order, by, facts, events: Vec::new(), offers: Vec::new() }
     }
 
     /// What came of it. Nobody is asked any more for an order that is not searched for.
@@ -34,6 +37,9 @@ impl<'a> Advance<'a> {
             for offer in self.pending_offers() {
                 self.close_offer(&offer, state);
             }
+        }
+        if self.began != Some((self.order.status, self.order.leg)) {
+            walk::wind(&mut self.order, self.facts.now);
         }
         super::Step { order: self.order, events: self.events, offers: self.offers }
     }

@@ -17,7 +17,8 @@ impl Order {
     /// will. It hangs on the order alone, so it moves only when the order changes.
     pub fn due(&self) -> Option<Timestamp> {
         let late = self.next_late().map(|(at, _notice)| at);
-        [self.step_due(), self.search_due(), self.look_due(), late].into_iter().flatten().min()
+        let due = [self.step_due(), self.search_due(), self.look_due(), self.walk_due(), late];
+        due.into_iter().flatten().min()
     }
 
     /// Whether it is to be looked every [`super::WATCH_EVERY`] where its courier is.
@@ -29,7 +30,8 @@ impl Order {
     fn step_due(&self) -> Option<Timestamp> {
         match self.status {
             Status::Scheduled => self.release_at,
-            Status::Placed => self.accept_by,
+            // The walk is the answer.
+            Status::Placed => self.accept_by.filter(|_| self.walk_due().is_none()),
             Status::Accepted => self.start_at(),
             Status::Preparing
             | Status::Ready
@@ -63,17 +65,21 @@ impl Order {
     pub fn settle(&self, facts: &Facts<'_>) -> Vec<Step> {
         let mut steps: Vec<Step> = Vec::new();
         let mut offers = facts.offers.to_vec();
+        let walker = facts.driver;
         let mut watched = false;
         loop {
+            let order = steps.last().map_or(self, |step| &step.order);
+            let taken = order.driver.filter(|_| self.driver.is_none());
+            let named = walker.filter(|named| taken == Some(named.driver.id));
             // Nobody's device said when, and nobody insists on a version.
             let facts = Facts {
                 occurred_at: None,
                 if_match: None,
                 driver: None,
+                courier: named.or(facts.courier),
                 offers: &offers,
                 ..*facts
             };
-            let order = steps.last().map_or(self, |step| &step.order);
             if facts.attended && order.look_due().is_some_and(|at| at <= facts.now) {
                 let mut order = order.clone();
                 order.told.push(Notice::Silence);
@@ -82,6 +88,13 @@ impl Order {
             }
             let command = match order.overdue(&facts) {
                 Some(command) => command,
+                None if order.walk_due().is_some_and(|at| at <= facts.now) => {
+                    // Either way the next step is due later.
+                    let step = order.walk(&Facts { driver: walker, ..facts });
+                    offers = merged(&offers, &step.offers);
+                    steps.push(step);
+                    continue;
+                }
                 // Once, after all else: it looks at what is, and is never done.
                 None if order.is_watched() && !std::mem::replace(&mut watched, true) => {
                     Command::Watch
@@ -111,6 +124,7 @@ impl Order {
         let is_due = self.step_due().is_some_and(|at| at <= facts.now);
         match self.status {
             Status::Scheduled if is_due => Some(Command::Release),
+            Status::Placed if self.walk_due().is_some() => None,
             // Such a store's answer is known, so its tablet never rings.
             Status::Placed if answers_by_itself(self, facts) => {
                 Some(Command::Accept { prep_min: None })

@@ -22,7 +22,9 @@ type Done = Result<(), Refusal>;
 /// When the search for a courier begins by itself: so early before the order is ready that one
 /// is there by then.
 pub(super) fn plan_search(order: &mut Order, facts: &Facts<'_>) {
-    let waits = order.leg == Leg::None && facts.rules.offers.mode.is_some();
+    // One that goes its way by itself is given a courier when its turn comes.
+    let searches = facts.rules.offers.mode.is_some() && order.robo.is_none();
+    let waits = order.leg == Leg::None && searches;
     let is_delivery = order.fulfilment == crate::domain::Fulfilment::Delivery;
     let ready = order.stamps.ready.or(order.ready_eta);
     order.search.at = ready

@@ -2,7 +2,7 @@
 //!
 //! `table` says who may do what from where, `status`, `leg` and `details` what follows,
 //! `guards` and `fields` what a body must bring, `estimate` and `eta` when things should happen,
-//! `late` whether they do, `due` what happens by itself. A judgement reads the order and never alters it; the caller stores what
+//! `late` whether they do, `due` what happens by itself, `walk` all of it in robo mode. A judgement reads the order and never alters it; the caller stores what
 //! comes back.
 //!
 //! Absent on purpose: a wrong PIN is refused but not counted here, because a refusal changes
@@ -25,6 +25,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -65,8 +66,8 @@ pub struct Facts<'a> {
     pub rules: TenantRules,
     /// The order's store.
     pub store: &'a Store,
-    /// The courier named by [`Command::Assign`], or who accepts an offer; absent when the tenant
-    /// has no such courier.
+    /// The courier named by [`Command::Assign`], who accepts an offer, or who is to bring an order
+    /// that goes its way by itself; absent when the tenant has no such courier.
     pub driver: Option<Courier<'a>>,
     /// The courier who has the order.
     pub courier: Option<Courier<'a>>,
@@ -154,7 +155,7 @@ impl Order {
         if !self.concerns(by) && asked.is_none() {
             return Err(Refusal::NotFound);
         }
-        if !table::ever(action, by.role) {
+        if !self.is_walked(action, by.role) && !table::ever(action, by.role) {
             return Err(Refusal::RoleNotAllowed);
         }
         if self.repeats(command, by, facts) {

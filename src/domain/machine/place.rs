@@ -5,7 +5,7 @@ use crate::domain::{
 };
 
 use super::advance::Advance;
-use super::{Facts, Step, estimate, fields};
+use super::{Facts, Step, estimate, fields, walk};
 
 /// Makes an order of what a platform asks for: placed now, or scheduled when its window is far
 /// enough away. The first event stands for the whole order.
@@ -19,7 +19,8 @@ pub fn place(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Result<Step, Refusa
         return Err(Refusal::NotFound);
     }
     check(&draft)?;
-    let mut order = unplaced(draft, by, facts);
+    let robo = walk::plan(&draft, facts.rules)?;
+    let mut order = Order { robo, ..unplaced(draft, by, facts) };
     let later_on = order.window.and_then(|window| {
         let release_at = estimate::release_at(&order, window, facts.store);
         (release_at > facts.now).then_some((window, release_at))
@@ -112,5 +113,6 @@ fn unplaced(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Order {
         status_by: by.clone(),
         meta: draft.meta,
         erased_at: None,
+        robo: None,
     }
 }

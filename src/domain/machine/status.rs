@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Fact, Fulfilment, Given, Leg, Proof, ProofPoint, ReasonCode, Refusal, Role, Status,
+    Action, Fact, Fulfilment, Given, Leg, Proof, ProofPoint, ReasonCode, Refusal, Role, Status,
     Undeliverable,
 };
 
@@ -30,11 +30,12 @@ pub(super) fn release(advance: &mut Advance<'_>) -> Done {
 /// T4, and T6 at once when preparing cannot wait.
 pub(super) fn accept(advance: &mut Advance<'_>, prep_min: Option<i32>) -> Done {
     let role = advance.by.role;
-    if role == Role::System && !advance.facts.store.auto_accept {
+    let walks = advance.order.is_walked(Action::Accept, role);
+    if role == Role::System && !advance.facts.store.auto_accept && !walks {
         return Err(Refusal::RoleNotAllowed);
     }
     let late = advance.order.accept_by.is_some_and(|by| advance.now() > by);
-    if late && role != Role::Ops {
+    if late && role != Role::Ops && !walks {
         return Err(Refusal::OutsideWindow("the time to accept this order is over"));
     }
     let prep_min = prep_min.unwrap_or(advance.facts.store.default_prep_min);
@@ -54,7 +55,8 @@ pub(super) fn accept(advance: &mut Advance<'_>, prep_min: Option<i32>) -> Done {
 /// T5.
 pub(super) fn reject(advance: &mut Advance<'_>, given: &Given) -> Done {
     let early = advance.order.accept_by.is_some_and(|by| advance.now() < by);
-    if early && advance.by.role == Role::System {
+    let walks = advance.order.is_walked(Action::Reject, advance.by.role);
+    if early && advance.by.role == Role::System && !walks {
         return Err(Refusal::OutsideWindow("the store may still accept this order"));
     }
     let reason = guards::reject_reason(given, advance.by)?;
@@ -67,7 +69,8 @@ pub(super) fn reject(advance: &mut Advance<'_>, given: &Given) -> Done {
 pub(super) fn start(advance: &mut Advance<'_>) -> Done {
     let ready_eta = advance.order.ready_eta.unwrap_or(advance.now());
     let early = advance.order.start_at().is_some_and(|at| advance.now() < at);
-    if early && advance.by.role == Role::System {
+    let walks = advance.order.is_walked(Action::Start, advance.by.role);
+    if early && advance.by.role == Role::System && !walks {
         return Err(Refusal::OutsideWindow("it is not yet time to prepare this order"));
     }
     advance.enter(Status::Preparing, Fact::Preparing { ready_eta });

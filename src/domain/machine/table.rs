@@ -167,7 +167,7 @@ pub(super) fn open(order: &Order, action: Action, role: Role) -> bool {
     }
     ROWS.iter().any(|row| {
         row.action == action
-            && row.who.contains(&role)
+            && (row.who.contains(&role) || order.is_walked(action, role))
             && row.from.contains(&order.status)
             && row.fulfilment.contains(&order.fulfilment)
             && row.legs.contains(&order.leg)

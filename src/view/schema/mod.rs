@@ -11,12 +11,14 @@ pub mod offer;
 pub mod order;
 pub mod party;
 pub mod snapshot;
+pub mod tenant;
 
 pub use event::{Event, EventSchema, events};
 pub use offer::{Offer, OfferData};
 pub use order::{Dropoff, Item, Order, Reason, Required, Search, Stamps, Step, Window};
 pub use party::{Courier, Driver, Store, StoreOfOrder, Vehicle};
 pub use snapshot::{DriverSnapshot, OrderSnapshot, OrdersSnapshot, StoreSnapshot};
+pub use tenant::Tenant;
 
 use std::borrow::Cow;
 
@@ -64,6 +66,11 @@ texts! {
     OfferVerb = text().enum_values(Some(["accept", "decline"]));
     /// How couriers are asked.
     OfferMode = words::<domain::OfferMode>();
+    /// How couriers are asked by themselves, or that they are not.
+    SearchMode = text().enum_values(Some(["one_by_one", "broadcast", "off"]));
+    /// The last status in which a customer may cancel.
+    CancelUntil =
+        text().enum_values(Some(["scheduled", "placed", "accepted", "preparing", "ready"]));
     /// What became of an offer.
     OfferState = words::<domain::OfferState>();
     /// By whose word times are expected.

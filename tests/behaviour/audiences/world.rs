@@ -123,6 +123,7 @@ impl World {
         let rules = TenantRules {
             accept_window: std::time::Duration::from_mins(8),
             customer_cancel_until: Status::Placed,
+            robo: false,
             offers: OfferRules {
                 mode: None,
                 offer_s: 30,

@@ -152,6 +152,10 @@ pub async fn writes(city: &City, url: &str) -> Vec<Write> {
     let rpc = ("driver.delete", json!({"driver": doomed}));
     add("DELETE /v1/drivers/{driver}", path, Value::Null, other, rpc);
 
+    let path = "/v1/tenant".to_owned();
+    let (one, other) = (json!({"link_ttl_h": 30}), json!({"link_ttl_h": 31}));
+    add("PATCH /v1/tenant", path.clone(), one, (path, other), ("tenant.update", json!({})));
+
     let path = "/v1/tokens".to_owned();
     let body = |subject: &str| json!({"kind": "ops", "subject": subject, "info": {"a": 1}});
     let rpc = ("token.create", json!({}));

@@ -36,6 +36,8 @@ function cases(sdk) {
     ({ Centrifuge, State } = module.default ?? module);
     server = await Server.start(SETTINGS);
     network = await Network.start(server);
+    // Couriers are named here.
+    await server.command('tenant', 'acme', '--offer-mode', 'off');
     platform = await server.command('token', '--tenant', 'acme');
     const place = { name: 'Pizza Corner', lat: 52.52, lng: 13.4, tz: 'Europe/Berlin' };
     store = await server.call(platform, 'PUT', '/v1/stores/ext/corner', place);

@@ -16,9 +16,9 @@ const BUILT = fileURLToPath(new URL('../../../target/debug/ordercast', import.me
 export const BIN = process.env.ORDERCAST_BIN ? path.resolve(process.env.ORDERCAST_BIN) : BUILT;
 const PATIENCE_MS = 20_000;
 
-/** Waits until `condition` gives something true, and returns that; fails after `PATIENCE_MS`. */
-export async function until(what, condition) {
-  const end = performance.now() + PATIENCE_MS;
+/** Waits until `condition` gives something true, and returns that; fails when patience is over. */
+export async function until(what, condition, patience = PATIENCE_MS) {
+  const end = performance.now() + patience;
   for (;;) {
     const value = await condition();
     if (value) return value;

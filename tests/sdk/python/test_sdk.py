@@ -35,6 +35,8 @@ class Cases:
     def setUpClass(cls):
         cls.server = Server(SETTINGS)
         cls.addClassCleanup(cls.server.remove)
+        # Couriers are named here.
+        cls.server.command("tenant", "acme", "--offer-mode", "off")
         cls.platform = cls.server.command("token", "--tenant", "acme")
         place = {"name": "Pizza Corner", "lat": 52.52, "lng": 13.4, "tz": "Europe/Berlin"}
         cls.store = cls.server.call_now(cls.platform, "PUT", "/v1/stores/ext/corner", place)["id"]

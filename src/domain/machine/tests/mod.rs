@@ -8,6 +8,7 @@ mod legs;
 mod offers;
 mod pairs;
 mod proofs;
+mod robo;
 mod rows;
 mod sequences;
 
@@ -131,6 +132,7 @@ fn rules() -> TenantRules {
     TenantRules {
         accept_window: std::time::Duration::from_mins(8),
         customer_cancel_until: Status::Placed,
+        robo: false,
         offers: OfferRules {
             mode: None,
             offer_s: 30,

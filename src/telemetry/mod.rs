@@ -1,10 +1,15 @@
-//! Logging: structured events on standard error, for people or for collectors.
+//! What the process tells of itself: structured events on standard error, for people or for
+//! collectors; and numbers, for Prometheus.
+
+mod metrics;
 
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config;
+
+pub use metrics::{Gauges, Metrics, metrics};
 
 /// Sends what is traced to standard error. `RUST_LOG` overrides the filter. Only the first call
 /// of a process counts.

@@ -1,0 +1,69 @@
+//! The numbers of a process.
+
+use serde_json::json;
+
+use crate::support::{City, Phone, Process, Rest, Scratch, Server, until};
+
+/// The sum of a metric's samples whose line begins so.
+fn sum(text: &str, start: &str) -> i64 {
+    let samples = text.lines().filter(|line| line.starts_with(start));
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).sum()
+}
+
+#[actix_web::test]
+async fn a_process_counts_what_it_does_and_names_nobody() {
+    let database = Scratch::create().await;
+    let process = Process::serve(&database).await;
+    let city = City::found(&process.url, &database).await;
+    let anybody = Rest::new(&process.url, None);
+    let read = async || {
+        let answer = anybody.get("/metrics").await;
+        assert_eq!(answer.status, 200);
+        let kind = answer.header("content-type").unwrap();
+        assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+        answer.body.as_str().unwrap().to_owned()
+    };
+    let before = read().await;
+    let mut phone = Phone::connect(&process.url, &city.ops_token().await).await;
+    phone.subscribe("dispatch").await;
+    let order = city.order_id().await;
+    phone.event().await;
+    let path = format!("/v1/orders/{order}");
+    city.platform.get(&path).await.expect(200);
+    city.platform.get("/v1/orders/or_nonsense").await.expect(404);
+    city.platform.post(&format!("{path}/nonsense"), json!({})).await.expect(404);
+    anybody.get("/nowhere").await.expect(404);
+    let after = read().await;
+    let grown = |start: &str| sum(&after, start) - sum(&before, start);
+    let of_order = "ordercast_http_requests_total{method=\"GET\",route=\"/v1/orders/{order}\"";
+    assert_eq!(grown(&format!("{of_order},status=\"200\"}}")), 1, "{after}");
+    assert_eq!(grown(&format!("{of_order},status=\"404\"}}")), 1, "{after}");
+    assert!(grown("ordercast_changes_total") >= 1, "{after}");
+    assert_eq!(grown("ordercast_batch_seconds_count"), grown("ordercast_batch_changes_count"));
+    assert!(grown("ordercast_events_total") >= 1, "{after}");
+    assert!(grown("ordercast_socket_writes_total") >= 1, "{after}");
+    assert_eq!(sum(&after, "ordercast_connections "), 1, "{after}");
+    assert_eq!(sum(&after, "ordercast_log_heard "), 1, "{after}");
+    let positions = ["published", "committed"];
+    let positions = positions.map(|it| sum(&after, &format!("ordercast_{it}_position ")));
+    assert!(positions.iter().all(|position| *position >= 1), "{after}");
+    // Neither who it was nor what.
+    for secret in [&order, &city.tenant, &city.store, &city.key, &"nonsense".to_owned()] {
+        assert!(!after.contains(secret.as_str()), "{secret} in {after}");
+    }
+    assert_eq!(after.matches("# EOF").count(), 1);
+    assert!(after.ends_with("# EOF\n"));
+    phone.drop_connection();
+    until("the socket to be gone", async || {
+        (sum(&read().await, "ordercast_connections ") == 0).then_some(())
+    })
+    .await;
+    assert_eq!(process.terminate(), Some(0));
+}
+
+#[actix_web::test]
+async fn a_process_need_not_tell() {
+    let server = Server::start_with(|config| config.server.metrics = false).await;
+    Rest::new(&server.url, None).get("/metrics").await.expect_problem(404, "not_found");
+    server.stop().await;
+}
