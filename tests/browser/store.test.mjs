@@ -2,11 +2,7 @@
 // miss what was called off.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { promisify } from 'node:util';
 
 import { Server, until } from '../sdk/javascript/support.mjs';
 import { assertAccessible } from './axe.mjs';
@@ -24,6 +20,8 @@ describe('the store tablet', { timeout: 240_000 }, () => {
     server = await Server.start({ ORDERCAST_TIMERS__POLL_INTERVAL_MS: '100' });
     origin = await Origin.start(server, { sockets: true });
     browser = await Chromium.start();
+    // Couriers are named here.
+    await server.command('tenant', 'acme', '--offer-mode', 'off');
     platform = await server.command('token', '--tenant', 'acme');
     ops = await issue('ops', 'dora');
     count = 0;
@@ -355,9 +353,7 @@ describe('the store tablet', { timeout: 240_000 }, () => {
   });
 
   test('a store where nobody answers pauses itself', async () => {
-    const kept = path.join(server.dir, 'data');
-    const url = (await readFile(path.join(kept, 'url'), 'utf8')).trim();
-    await promisify(execFile)('psql', [url, '-c', 'update tenants set accept_s = 10']);
+    await server.command('tenant', 'acme', '--accept-s', '10');
     try {
       const [page, second] = [await tablet(), await tablet()];
       await page.until('it is live', LIVE);
@@ -372,7 +368,7 @@ describe('the store tablet', { timeout: 240_000 }, () => {
       const { events } = await call(platform, 'GET', '/v1/events?limit=100&types=store.paused');
       assert.equal(events.filter((event) => event.store === store).length, 1, 'two tablets, one pause');
     } finally {
-      await promisify(execFile)('psql', [url, '-c', 'update tenants set accept_s = 480']);
+      await server.command('tenant', 'acme', '--accept-s', '480');
     }
   });
 
