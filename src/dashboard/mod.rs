@@ -270,8 +270,10 @@ mod tests {
     #[test]
     fn pages_need_nothing_that_the_policy_forbids() {
         for asset in ASSETS.iter().filter(|asset| ![DRAWING, JSON].contains(&asset.kind)) {
+            // The name of a vocabulary is no address.
+            let text = (asset.text)().replace("http://www.w3.org/2000/svg", "");
             for foreign in ["http://", "https://", "src=\"//", "@import", "url("] {
-                assert!(!(asset.text)().contains(foreign), "{}: {foreign}", asset.path);
+                assert!(!text.contains(foreign), "{}: {foreign}", asset.path);
             }
         }
         for page in ASSETS.iter().filter(|asset| asset.kind == HTML) {

@@ -21,6 +21,8 @@ describe('the courier’s page', { timeout: 240_000 }, () => {
     origin = await Origin.start(server, { sockets: true });
     browser = await Chromium.start();
     await browser.ask('Browser.grantPermissions', { permissions: ['geolocation'] });
+    // Couriers are named here.
+    await server.command('tenant', 'acme', '--offer-mode', 'off');
     platform = await server.command('token', '--tenant', 'acme');
     const place = { name: 'Pizza Corner', lat: 52.52, lng: 13.4, tz: 'Europe/Berlin', phone: '+49 30 1234567' };
     store = (await server.call(platform, 'PUT', '/v1/stores/ext/corner', place)).id;

@@ -188,6 +188,7 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
 
     // Another courier, from the order's page; its past follows.
     await page.press('Enter');
+    await page.until('focus is on it', "document.activeElement.id === 'dossier'");
     await page.until('its past is read', shows('.log li'));
     await until('it was given', async () => /Given to Cori Rider.?Dispatcher ann/.test(await text('.log')));
     assert.match(await text('.log time'), /\d:\d\d/);
@@ -200,8 +201,10 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     await says(`${order.short_code}: Handed over to Ada A.`);
     assert.equal((await tenant.read(order)).driver.id, ada.id);
     await until('its past says so', async () => (await text('.log')).includes('Handed over to Ada Adler'));
+    assert.match(await text('#polite'), /Handed over to Ada A\./, 'it is said aloud');
     await page.press('Escape');
     await page.until('it is closed', "document.getElementById('dossier').hidden");
+    assert.equal(await page.run("document.activeElement.closest('.ticket')?.dataset.id"), order.id, 'and focus is back');
   });
 
   test('an order is assigned and handed over by drag, and to whom it cannot be is said', async () => {
@@ -250,6 +253,26 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     assert.equal((await tenant.read(order)).status, 'ready');
   });
 
+  test('a finger that rests on a card drags it', async () => {
+    const cori = await tenant.courier('Cori Rider');
+    const order = await tenant.order();
+    await open({ width: 1024, height: 768 });
+    await page.ask('Emulation.setTouchEmulationEnabled', { enabled: true });
+    await isIn(order, 'placed');
+    await page.until('couriers are there', shows(mate(cori)));
+    const touch = (type, ...touchPoints) => page.ask('Input.dispatchTouchEvent', { type, touchPoints });
+    const start = await middleOf(ticket(order));
+    await touch('touchStart', start);
+    await page.until('it is dragged', shows('.ghost'));
+    await touch('touchMove', { x: start.x + 20, y: start.y + 20 });
+    const goal = await middleOf(mate(cori));
+    await touch('touchMove', goal);
+    await page.until('it may be let go', "document.querySelector('.ghost')?.dataset.verdict === 'yes'");
+    await touch('touchEnd');
+    await says('Assigned to Cori R.');
+    assert.equal((await tenant.read(order)).driver.id, cori.id);
+  });
+
   test('filters narrow the board', async () => {
     const cori = await tenant.courier('Cori Rider');
     const [pizza, sushi] = [await tenant.order(), await tenant.order({ store: tenant.stores[1].id })];
@@ -281,24 +304,36 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     await page.click('.toggles label:nth-child(1)');
     await seen();
     await page.click('#unfilter');
+    // The map's area: of the store that was chosen last.
+    await choose('by-store', tenant.stores[1].id);
+    await seen(sushi);
+    await page.click('.toggles label:nth-child(3)');
+    await choose('by-store', '');
+    await seen(sushi);
+    await page.click('.plot-hands button:nth-child(3)');
+    await seen(pizza, sushi);
+    await page.click('#unfilter');
     await page.click('#find');
     await page.type(`mori ${sushi.short_code.toLowerCase()}`);
     await seen(sushi);
   });
 
   test('a failed search is an alarm until somebody has it', async () => {
-    const cori = await tenant.courier('Cori Rider');
+    const cori = await tenant.courier('Cori Rider', 'off');
     const order = await tenant.order();
     await tenant.act(order, 'accept', { prep_min: 9 });
     await open();
     await isIn(order, 'preparing');
     assert.equal(await page.run("document.getElementById('alarms').hidden"), true);
-    await tenant.call('POST', `/v1/orders/${order.id}/offers`, {});
+    // Some tenants search by themselves.
+    await server.request(tenant.ops, 'POST', `/v1/orders/${order.id}/offers`, {});
+    await until('a courier is searched', async () => (await tenant.read(order)).leg === 'offering');
     await server.call(tenant.ops, 'DELETE', `/v1/orders/${order.id}/offers`);
     await until('it is an alarm', async () => (await text('#alarms ul')).includes('Search failed'));
     await until('it is said', async () => (await text('#polite')).includes('Search failed'));
     await page.click('#alarms ul button');
     await until('the order is opened', async () => (await text('#dossier')).includes(order.short_code));
+    await tenant.call('PUT', `/v1/drivers/${cori.id}/duty`, { duty: 'on' });
     await tenant.call('PUT', `/v1/orders/${order.id}/driver`, { driver: cori.id });
     await page.until('it is none any more', "document.getElementById('alarms').hidden");
   });

@@ -2,11 +2,7 @@
 // miss what was called off.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { promisify } from 'node:util';
 
 import { Server, until } from '../sdk/javascript/support.mjs';
 import { assertAccessible } from './axe.mjs';
@@ -24,6 +20,8 @@ describe('the store tablet', { timeout: 240_000 }, () => {
     server = await Server.start({ ORDERCAST_TIMERS__POLL_INTERVAL_MS: '100' });
     origin = await Origin.start(server, { sockets: true });
     browser = await Chromium.start();
+    // Couriers are named here.
+    await server.command('tenant', 'acme', '--offer-mode', 'off');
     platform = await server.command('token', '--tenant', 'acme');
     ops = await issue('ops', 'dora');
     count = 0;
@@ -245,6 +243,65 @@ describe('the store tablet', { timeout: 240_000 }, () => {
     await page.until('it is told', "document.querySelector('.alert')?.textContent.includes('another time')");
   });
 
+  test('how far a courier is, is told while it is fresh', async () => {
+    const [page, cori] = [await tablet(), await courier()];
+    const order = await cooking();
+    await call(ops, 'PUT', `/v1/orders/${order.id}/driver`, { driver: cori.id });
+    await page.until('the courier is shown', "document.querySelector('#couriers strong')?.textContent === 'Cori R.'");
+    // As the server says it, by hand: the socket is found by what it says next.
+    await page.run(`(() => {
+      const { send } = WebSocket.prototype;
+      WebSocket.prototype.send = function (text) {
+        window.socket = this;
+        return send.call(this, text);
+      };
+      dispatchEvent(new Event('online'));
+    })()`);
+    await page.until('there is a socket', "'socket' in window");
+    const hear = (lat, age) => page.call((channel, driver, lat, at) => {
+      const data = { v: 1, type: 'driver.location', at, data: { driver, n: 1, at, lat, lng: 13.4 } };
+      window.socket.onmessage({ data: JSON.stringify({ push: { channel, pub: { data } } }) });
+    }, `store:${store}`, cori.id, lat, new Date(Date.now() - age).toISOString());
+    const badge = "document.querySelector('#couriers .badge').textContent";
+    await hear(52.525, 0);
+    await page.until('it is half a kilometre away', `${badge}.includes('560 m')`);
+    await hear(52.53, 10_000);
+    assert.match(await page.run(badge), /560 m/, 'an older place changes nothing');
+    await hear(52.5227, 0);
+    await page.until('it is nearer', `${badge}.includes('300 m')`);
+  });
+
+  test('the store changes its mind: more time, not ready after all, not at all', async () => {
+    const page = await tablet();
+    const order = await cooking();
+    await inLane(page, 'preparing', order);
+    const open = async (lane) => {
+      await page.click(`#${lane} .code`);
+      await page.until('the order is open', "document.getElementById('detail').open");
+    };
+    await open('preparing');
+    await page.click('#detail [data-more="10"]');
+    const later = await until('it takes longer', async () => {
+      const now = await read(order);
+      return now.prep_min > 15 && now;
+    });
+    assert.ok([24, 25].includes(later.prep_min), `${later.prep_min} minutes from now`);
+    await page.until('it is shown', "!document.querySelector('#detail-actions button').disabled");
+    await page.click('#detail-actions .big');
+    await inLane(page, 'ready', order);
+    await open('ready');
+    await page.click('#detail-actions .second');
+    await inLane(page, 'preparing', order);
+    await open('preparing');
+    await page.click('#detail-actions .danger');
+    await assertAccessible(page, 'the reasons to cancel');
+    await page.click('#detail-reasons input');
+    await page.click('#detail-why .sure');
+    await page.until('it leaves', "document.querySelectorAll('.slipcard').length === 0");
+    assert.equal((await read(order)).reason.code, 'too_busy');
+    assert.equal(await page.run("document.querySelectorAll('.alert').length"), 0, 'it was its own doing');
+  });
+
   test('an order that is collected is handed over for its code', async () => {
     const page = await tablet();
     const order = await cooking({ fulfilment: 'collection', dropoff: null, proof_required: { pin: true } });
@@ -296,9 +353,7 @@ describe('the store tablet', { timeout: 240_000 }, () => {
   });
 
   test('a store where nobody answers pauses itself', async () => {
-    const kept = path.join(server.dir, 'data');
-    const url = (await readFile(path.join(kept, 'url'), 'utf8')).trim();
-    await promisify(execFile)('psql', [url, '-c', 'update tenants set accept_s = 10']);
+    await server.command('tenant', 'acme', '--accept-s', '10');
     try {
       const [page, second] = [await tablet(), await tablet()];
       await page.until('it is live', LIVE);
@@ -313,7 +368,7 @@ describe('the store tablet', { timeout: 240_000 }, () => {
       const { events } = await call(platform, 'GET', '/v1/events?limit=100&types=store.paused');
       assert.equal(events.filter((event) => event.store === store).length, 1, 'two tablets, one pause');
     } finally {
-      await promisify(execFile)('psql', [url, '-c', 'update tenants set accept_s = 480']);
+      await server.command('tenant', 'acme', '--accept-s', '480');
     }
   });
 
@@ -328,6 +383,27 @@ describe('the store tablet', { timeout: 240_000 }, () => {
     await page.until('it asks for another', "!document.getElementById('entry').hidden");
     assert.equal(await shows(page, 'entry-note'), 'This token is not valid here.');
     await assertAccessible(page, 'a tablet whose token has ended');
+  });
+
+  test('whoever signs out is not called, and another store sees nothing of the first', async () => {
+    const page = await tablet();
+    const order = await cooking();
+    await inLane(page, 'preparing', order);
+    await act(ops, order, 'cancel', { reason: 'duplicate' });
+    await page.until('it is told', "document.querySelectorAll('.alert').length === 1");
+    await place();
+    await page.until('it rings', RINGS);
+    await page.click('#call-later');
+    await page.click('#forget');
+    await page.until('it asks for a token', "!document.getElementById('entry').hidden");
+    await page.until('it is silent', "document.getElementById('ringing').hidden");
+    const other = (await call(platform, 'PUT', `/v1/stores/ext/o-${count}`, { ...CORNER, name: 'Other' })).id;
+    await page.run("document.getElementById('entry-token').focus()");
+    await page.type(`${origin.url}/store#token=${await issue('store', other)}`);
+    await page.press('Enter');
+    await page.until('it is the other', "document.getElementById('name').textContent === 'Other'");
+    assert.equal(await page.run("document.querySelectorAll('.alert, .slipcard').length"), 0);
+    assert.equal(await page.run(RINGS), false);
   });
 
   test('the sound is asked for, and turned off on this tablet alone', async () => {

@@ -88,6 +88,7 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     await page.size(320, 568, { mobile: true });
     await page.ask('Page.navigate', { url: open.url + order.url });
     await page.until('it is there', "document.getElementById('now')?.textContent === 'On the way'");
+    await page.until('it is dressed', "document.readyState === 'complete'");
     const words = await text();
     for (const word of ['Arrives', 'Cori R.', 'red scooter', 'Elm St 1', '2 × Margherita', 'Your PIN']) {
       assert.ok(words.includes(word), `${word} in ${words}`);
@@ -160,6 +161,44 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     assert.equal(await isShown('pin-card'), false);
     assert.deepEqual((await steps()).map(([, state]) => state), Array(5).fill('done'));
     await assertAccessible(page, 'delivered');
+  });
+
+  test('the courier is where it last said, in words and on the map, and never goes back', async () => {
+    const cori = await courier();
+    const order = await place();
+    await act(order, 'accept', { prep_min: 5 });
+    await assign(order, cori);
+    page = await browser.open('about:blank');
+    await page.ask('Page.enable');
+    // Keeps the page's sockets, so that something can be said on them.
+    await page.ask('Page.addScriptToEvaluateOnNewDocument', { source: `window.WebSocket = class extends WebSocket {
+      constructor(...given) { super(...given); window.socket = this; }
+    };` });
+    await page.ask('Page.navigate', { url: open.url + order.url });
+    await live();
+    const hear = (lat, lng, seconds, n) => page.call((channel, data) => {
+      window.socket.onmessage({ data: JSON.stringify({ push: { channel, pub: { data } } }) });
+    }, `order:${order.id}`, {
+      v: 1, type: 'driver.location', order: order.id, at: new Date().toISOString(),
+      data: { n, at: new Date(Date.now() - seconds * 1_000).toISOString(), lat, lng, acc: 10, hdg: 90 },
+    });
+    const twin = (words) => page.until(`it is ${words}`,
+      `document.getElementById('twin').textContent.startsWith(${JSON.stringify(words)})`);
+    await hear(52.521, 13.4, 1, 1);
+    assert.equal(await isShown('where'), false, 'whatever is heard before the pick-up is not shown');
+    await act(order, 'pickup', {}, cori.token);
+    await twin('Waiting to hear');
+    await live();
+    await hear(52.525, 13.405, 2, 2);
+    await twin('650 m away, about');
+    await hear(52.53, 13.409, 0, 3);
+    await twin('70 m away, about');
+    await hear(52.525, 13.405, 4, 4);
+    assert.match(await text(), /70 m away/, 'an older one is not shown');
+    assert.ok(!(await page.run("document.getElementById('announce').textContent")).includes('away'), 'nor read out');
+    await act(order, 'deliver', {}, cori.token);
+    await head('Delivered');
+    assert.equal(await isShown('where'), false);
   });
 
   test('other stops come first, in words and without a map', async () => {

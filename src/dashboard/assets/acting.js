@@ -116,6 +116,8 @@ export class Acting {
     toast.hidden = false;
     toast.dataset.tone = tone;
     setText(toast, words);
+    // The one live region that is there from the beginning.
+    setText(byId("polite"), words);
     clearTimeout(this.#toast);
     this.#toast = setTimeout(() => {
       toast.hidden = true;

@@ -100,7 +100,7 @@ export class Board {
     });
     this.#alarms = new Alarms(byId("alarms"), {
       names: this.#names,
-      onOpen: (alarm) => (alarm.order ? this.select(alarm.order.id, true) : this.#filters.showStore(alarm.store)),
+      onOpen: (alarm) => (alarm.order ? this.select(alarm.order.id, { bring: true, enter: true }) : this.#filters.showStore(alarm.store)),
       say: (words) => this.#say(words),
     });
     this.#acting = new Acting(this.#fleet, {
@@ -320,28 +320,33 @@ export class Board {
     if (document.visibilityState !== "hidden") this.#mark("lanes", "crew", "alarms");
   }
 
-  /** Shows an order beside the board, or none. */
-  select(id, bring = false) {
+  /**
+   * Shows an order beside the board, or none. `bring` brings its card into sight, `enter` the focus
+   * to the order.
+   */
+  select(id, { bring = false, enter = false } = {}) {
     const entry = this.#fleet.entries.get(id);
     const before = this.#selected;
+    const inside = byId("dossier").contains(document.activeElement);
     this.#selected = entry ? id : null;
     byId("dossier-tab").hidden = !entry;
     if (entry) {
       setText(byId("dossier-tab"), `Order ${entry.order.short_code}`);
       this.#dossier.open(entry, this.#names);
       this.#map.order(entry.order, true);
-      if (bring) this.#lanes.get(entry.column)?.reel.focus(id);
+      if (bring) this.#lanes.get(entry.column)?.reel.reveal(id);
       document.body.dataset.view = "map";
     } else {
       this.#dossier.close();
       this.#map.order(null);
       if (before) document.body.dataset.view = "orders";
-      const lane = [...this.#lanes.values()].find(({ reel }) => reel.has(before));
-      if (before && document.activeElement === document.body) lane?.reel.focus(before);
     }
     this.#pressView();
     this.#tab(entry ? "dossier" : "crew");
     for (const { reel } of this.#lanes.values()) reel.repaint();
+    if (entry && enter) byId("dossier").focus();
+    // Whoever was in what is closed goes back to where it came from.
+    if (!entry && inside) [...this.#lanes.values()].find(({ reel }) => reel.has(before))?.reel.focus(before);
   }
 
   #tab(name) {
@@ -363,7 +368,7 @@ export class Board {
   #picked(kind, id) {
     if (kind === "courier") {
       const orders = [...(this.#fleet.loads.get(id) ?? [])];
-      if (orders.length > 0 && !orders.includes(this.#selected)) return this.select(orders[0], true);
+      if (orders.length > 0 && !orders.includes(this.#selected)) return this.select(orders[0], { bring: true });
       this.#map.choose(id);
       this.#tab("crew");
       this.#crew.reveal(id);
@@ -390,7 +395,8 @@ export class Board {
   #listen(scrolls) {
     byId("lanes").addEventListener("click", (event) => {
       const id = event.target.closest(".ticket")?.dataset.id;
-      if (id) this.select(id === this.#selected ? null : id);
+      // A click without a pointer is a key.
+      if (id) this.select(id === this.#selected ? null : id, { enter: event.detail === 0 });
     });
     byId("lanes").addEventListener("keydown", (event) => {
       const id = event.target.closest(".ticket")?.dataset.id;

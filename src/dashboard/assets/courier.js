@@ -43,6 +43,7 @@ const orders = new Map();
 const sound = new Sound("ordercast.courier.muted");
 const tracker = new Tracker();
 const offers = new Offers(sound, () => redraw());
+offers.where = () => tracker.last;
 let outbox = null;
 let client = null;
 let driver = null;

@@ -4,12 +4,13 @@
 import { assignRefusal } from "./dispatching.js";
 import { distance, metres } from "./geo.js";
 import { GPS_LOST, GPS_OLD } from "./fleet.js";
-import { minutes, setText } from "./page.js";
+import { clock, minutes, setText } from "./page.js";
 import { initials, vehicleWords } from "./tickets.js";
 
 /** Couriers as an order would have them, the best first: `{courier, load, refusal, far}`. */
 export function candidates(fleet, order, { text = "", all = false } = {}) {
   const wanted = text.trim().toLowerCase();
+  const now = clock.now();
   const found = [];
   for (const courier of fleet.couriers.values()) {
     const load = fleet.load(courier.id);
@@ -17,7 +18,8 @@ export function candidates(fleet, order, { text = "", all = false } = {}) {
     if (wanted && !courier.name.toLowerCase().includes(wanted)) continue;
     const place = fleet.places.get(courier.id);
     const goal = order && (order.status === "picked_up" ? order.dropoff : order.store);
-    const far = place && goal ? metres(place, goal) : Infinity;
+    // Where it was long ago is no reason to be near.
+    const far = place && goal && now - place.at <= GPS_LOST ? metres(place, goal) : Infinity;
     const refusal = order ? assignRefusal(order, courier, load) : "";
     found.push({ courier, load, refusal, far });
   }

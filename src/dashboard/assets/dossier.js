@@ -2,7 +2,7 @@
 
 import { actionsFor, closedToCouriers } from "./dispatching.js";
 import { isFinished } from "./fold.js";
-import { minutes, setText, timeOf } from "./page.js";
+import { byId, minutes, setText, timeOf } from "./page.js";
 import { STATUS, urgency, vehicleWords } from "./tickets.js";
 import { plain, Timeline } from "./timeline.js";
 
@@ -189,11 +189,7 @@ export class Dossier {
 
 /** A drawing of icons.svg. */
 export function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `assets/icons.svg#${name}`);
-  svg.append(use);
+  const svg = byId("icon").content.firstElementChild.cloneNode(true);
+  svg.firstElementChild.setAttribute("href", `assets/icons.svg#${name}`);
   return svg;
 }

@@ -132,8 +132,11 @@ export function headOf(order, now) {
     case "received": {
       const note = `Waiting for ${store.name || "the store"} to confirm.`;
       if (!window) return { ...told, note };
-      const [from, to] = [window.from, window.to].map((at) => timeOf(at, store.tz));
-      return { ...told, label: `Planned for ${dayOf(window.from, store.tz)}`, time: `${from} – ${to}` };
+      const { from, to } = window;
+      const days = [from, to].map((at) => dayOf(at, store.tz));
+      const ends = () => [from, to].map((at) => timeOf(at, store.tz)).join(" – ");
+      const time = days[0] === days[1] ? spanOf(from, to, store.tz) : ends();
+      return { ...told, label: `Planned for ${days[0]}`, time };
     }
     case "preparing": {
       if (delivers && windowOf(order)) return arrives();

@@ -2,8 +2,8 @@
 //
 // Absent on purpose: it keeps no answer for later. An offer that cannot be answered now expires.
 
+import { distance, metres } from "./geo.js";
 import { byId, clock, setText, timeOf } from "./page.js";
-import { distance } from "./geo.js";
 
 /** From this many seconds on the end is near, and said once. */
 const NEAR = 10;
@@ -26,6 +26,8 @@ export class Offers {
 
   /** To whom one answers. */
   client = null;
+  /** Where this phone is, if that is known. */
+  where = () => null;
 
   constructor(sound, onChange) {
     this.#sound = sound;
@@ -97,7 +99,10 @@ export class Offers {
       setText(byId(`offer-${name}`), text ?? "");
       byId(`offer-${name}`).parentElement.hidden = !text;
     };
-    line("near", Number.isFinite(distance_m) ? distance(distance_m) : "");
+    // The server says how far it is only of those whom it has found itself.
+    const here = this.where();
+    const near = distance_m ?? (here && metres(here, pickup));
+    line("near", Number.isFinite(near) ? distance(near) : "");
     line("far", Number.isFinite(dropoff?.distance_m) ? distance(dropoff.distance_m) : "");
     line("area", dropoff?.area);
     line("items", items ? String(items) : "");

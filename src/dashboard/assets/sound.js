@@ -65,6 +65,11 @@ export class Sound {
     once();
   }
 
+  /** Once: something has come. */
+  chime() {
+    this.#play(TEST);
+  }
+
   /** Once: something has gone wrong. */
   alarm() {
     this.#play(ALARM);

@@ -45,12 +45,13 @@ run((newClient, _order, token) => {
   client = newClient;
   const { sub, role } = claimsOf(token);
   if (!sub?.startsWith("st_") || (role && role !== "store")) return "This is not the token of a store.";
-  if (store && store.id !== sub) {
+  // What was kept for another store is none of this one's.
+  if (alerts.belongTo(sub)) {
     outbox.clear();
-    alerts.clear();
+    for (const id of [...orders.keys()]) drop(id);
+    store = null;
   }
-  for (const id of [...orders.keys()]) drop(id);
-  store = { id: sub };
+  store ??= { id: sub };
   outbox.client = client;
   client.subscribe(`store:${sub}`, { onSnapshot: (snapshot) => replace(snapshot, token), onEvent: apply });
 }, { name: "store", lasting: true, onState: connected });
@@ -128,6 +129,8 @@ function tell(event, known, order) {
       break;
     case "order.accepted":
       misses = 0;
+      // The store accepts by itself: then it did not ring.
+      if (event.by?.role === "system") sound.chime();
       break;
     case "order.rejected":
       miss(event);
@@ -289,7 +292,9 @@ function drawHead(now) {
 }
 
 function drawRinging(now) {
-  const waiting = client.state.name === "ended" ? [] : ringing();
+  // Who has signed out, or may not see this any more, is not called.
+  const isOver = client.state.name === "ended" || byId("content").hidden;
+  const waiting = isOver ? [] : ringing();
   call.show(waiting, store.default_prep_min);
   call.tick();
   sound.ring(waiting.length > 0);
@@ -457,6 +462,7 @@ const lanesWithout = new Set(["scheduled", "placed"]);
 function badgesOf(order, waits) {
   const badges = [];
   if (waits) badges.push(["accent", client?.state.name === "live" ? "Sending…" : "Kept, not sent yet"]);
+  if (order.status === "ready" && order.late?.includes("pickup")) badges.push(["warn", "▲ Courier is late"]);
   if (order.status === "returning") badges.push(["bad", "▲ Comes back"]);
   if (order.status === "accepted" && order.window) badges.push(["good", "✓ Accepted"]);
   if (order.status === "scheduled") badges.push(["", "To be accepted"]);

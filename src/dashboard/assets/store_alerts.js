@@ -14,16 +14,18 @@ export class Alerts {
   #alerts = [];
   #watched = new Set();
   #pausedUntil = "";
+  #owner = "";
   onChange = () => {};
 
   constructor(name, list) {
     this.#name = name;
     this.#list = list;
     try {
-      const { alerts = [], watched = [], pausedUntil = "" } = JSON.parse(localStorage.getItem(name) ?? "{}");
+      const { alerts = [], watched = [], pausedUntil = "", owner = "" } = JSON.parse(localStorage.getItem(name) ?? "{}");
       this.#alerts = alerts;
       this.#watched = new Set(watched);
       this.#pausedUntil = pausedUntil;
+      this.#owner = owner;
     } catch {
       // What cannot be read was not ours.
     }
@@ -73,11 +75,15 @@ export class Alerts {
     });
   }
 
-  clear() {
+  /** Says which store this is; returns whether it was another's, whose alerts are forgotten. */
+  belongTo(store) {
+    if (this.#owner === store) return false;
+    this.#owner = store;
     this.#alerts = [];
     this.#watched.clear();
     this.#keep();
     this.#draw();
+    return true;
   }
 
   #remove(id) {
@@ -103,7 +109,8 @@ export class Alerts {
 
   #keep() {
     try {
-      const kept = { alerts: this.#alerts, watched: [...this.#watched], pausedUntil: this.#pausedUntil };
+      const [alerts, watched] = [this.#alerts, [...this.#watched]];
+      const kept = { alerts, watched, pausedUntil: this.#pausedUntil, owner: this.#owner };
       localStorage.setItem(this.#name, JSON.stringify(kept));
     } catch {
       // Then a reload forgets them.

@@ -151,7 +151,7 @@ export function drawDue(place, order, now) {
   const due = dueOf(order, now);
   const late = lateBy(order, now);
   if (!due) setText(left, "");
-  else if (order.status === "ready") setText(left, `waits ${minutes(-due.left)}`);
+  else if (order.status === "ready") setText(left, due.left > -60_000 ? "just now" : `waits ${minutes(-due.left)}`);
   else if (late) setText(left, `▲ ${minutes(late)} late`);
   else setText(left, due.left < 60_000 ? "now" : minutes(due.left));
   setText(time, due && order.status !== "ready" ? `${due.word} ${due.time}` : "");

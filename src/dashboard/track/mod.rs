@@ -189,13 +189,14 @@ fn write(out: &mut String, order: &Value, now: Timestamp) -> fmt::Result {
          <p id=\"announce\" class=\"spoken\" role=\"status\"></p>\n",
         Escaped(text(order, "id").unwrap_or_default())
     )?;
+    out.push_str("<div class=\"side\">\n");
     write_hero(out, order, &head(order, &clock, now), &clock)?;
     out.push_str(concat!(
         "<section id=\"where\" class=\"sheet where\" aria-labelledby=\"h-where\" hidden>\n",
         "<h2 id=\"h-where\" class=\"spoken\">Where your courier is</h2>\n",
         "<div id=\"map\" class=\"map\" aria-hidden=\"true\"></div>\n",
         "<p class=\"words\"><span id=\"twin\"></span> <span id=\"age\" class=\"aged\" hidden></span></p>\n",
-        "</section>\n",
+        "</section>\n</div>\n<div class=\"side\">\n",
     ));
     write_courier(out, order.get("driver"))?;
     let is_over = journey::is_over(order);
@@ -221,7 +222,7 @@ fn write(out: &mut String, order: &Value, now: Timestamp) -> fmt::Result {
         "<figcaption></figcaption></figure></template>\n",
     ));
     write_details(out, order, store)?;
-    out.push_str("</main>\n");
+    out.push_str("</div>\n</main>\n");
     Ok(())
 }
 
