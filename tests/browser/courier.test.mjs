@@ -265,5 +265,11 @@ describe('the courier’s page', { timeout: 240_000 }, () => {
     await page.until('it is put away', "!document.getElementById('offer').open");
     await page.click('#duty [value=off]');
     await page.until('it is off', "document.getElementById('place').hidden && document.getElementById('idle').dataset.duty === 'off'");
+    // Who signs out leaves nothing on the page, and is not asked any more.
+    await page.click('#duty [value=on]');
+    await page.until('it is shared again', "document.getElementById('place').dataset.state === 'on'");
+    await page.click('#forget');
+    await page.until('it is put away', "document.getElementById('place').hidden && !document.getElementById('entry').hidden");
+    assert.ok(!(await page.run('document.body.innerText')).includes('Waiting for orders'));
   });
 });

@@ -87,8 +87,8 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     await page.ask('Emulation.setScriptExecutionDisabled', { value: true });
     await page.size(320, 568, { mobile: true });
     await page.ask('Page.navigate', { url: open.url + order.url });
-    await page.until('it is there', "document.getElementById('now')?.textContent === 'On the way'");
-    await page.until('it is dressed', "document.readyState === 'complete'");
+    await page.until('it is there',
+      "document.readyState === 'complete' && document.getElementById('now')?.textContent === 'On the way'");
     const words = await text();
     for (const word of ['Arrives', 'Cori R.', 'red scooter', 'Elm St 1', '2 × Margherita', 'Your PIN']) {
       assert.ok(words.includes(word), `${word} in ${words}`);

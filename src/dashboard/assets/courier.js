@@ -42,7 +42,7 @@ const WORDS = {
 const orders = new Map();
 const sound = new Sound("ordercast.courier.muted");
 const tracker = new Tracker();
-const offers = new Offers(sound, () => redraw());
+const offers = new Offers(sound);
 offers.where = () => tracker.last;
 let outbox = null;
 let client = null;
@@ -61,6 +61,7 @@ run((given, _order, token) => {
   client = given;
   if (driver && driver.id !== sub) driver = null;
   orders.clear();
+  offers.see([]);
   said = null;
   outbox = new Outbox(`ordercast.taps.${sub}`);
   const sender = { call: (method, data) => send(given, token, method, data) };
@@ -325,6 +326,8 @@ function redraw() {
 function draw() {
   frame = 0;
   if (!outbox) return;
+  // Who has signed out, or may not see this any more, is not asked, nor told of.
+  if (byId("content").hidden || client.state.name === "ended") return rest();
   const duty = dutyNow();
   const [order, ...others] = work();
   const works = duty !== "off" || Boolean(order);
@@ -346,6 +349,17 @@ function draw() {
   drawSound();
   announce(order);
 }
+
+/** Nobody works with this page. */
+function rest() {
+  offers.see([]);
+  tracker.stop();
+  keepAwake(false);
+  for (const name of ["dock", "task", "later", "idle", "place", "sound"]) byId(name).hidden = true;
+  document.body.dataset.busy = "no";
+}
+
+byId("forget").addEventListener("click", redraw);
 
 function drawQueue() {
   const { length } = outbox.taps;

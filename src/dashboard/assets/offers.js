@@ -17,11 +17,9 @@ const ENDS = {
 
 export class Offers {
   #sound;
-  #onChange;
   #open = new Map();
   #shown = null;
   #timer = 0;
-  #asked = 0;
   #warned = false;
 
   /** To whom one answers. */
@@ -29,9 +27,8 @@ export class Offers {
   /** Where this phone is, if that is known. */
   where = () => null;
 
-  constructor(sound, onChange) {
+  constructor(sound) {
     this.#sound = sound;
-    this.#onChange = onChange;
     const dialog = byId("offer");
     byId("offer-yes").addEventListener("click", () => this.#answer("offer.accept"));
     byId("offer-no").addEventListener("click", () => this.#answer("offer.decline"));
@@ -65,7 +62,6 @@ export class Offers {
     const [first] = [...this.#open.values()]
       .sort((a, b) => Date.parse(a.expires_at) - Date.parse(b.expires_at));
     const dialog = byId("offer");
-    this.#onChange();
     if (!first) {
       this.#shown = null;
       clearInterval(this.#timer);
