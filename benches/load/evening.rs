@@ -26,8 +26,8 @@ use crate::socket::{Audience, Seat};
 const LIFE: Duration = Duration::from_mins(35);
 /// Steps of a life.
 const STEPS: u32 = 8;
-/// Connections that requests come over.
-const LINES: usize = 64;
+/// Connections that requests come over: with fewer a slow disk would hold back what is due.
+const LINES: usize = 256;
 /// New orders that wait for their customers.
 const PLACED_MAX: usize = 100_000;
 /// The id of a courier's calls: nobody waits for a certain one.

@@ -31,9 +31,9 @@ pub(crate) async fn run(rig: &mut Rig, flags: &Flags) -> anyhow::Result<Vec<Stag
     let tokens = target.customers(&orders).await?;
     let ops = target.token("ops", "kitchen").await?;
     let mut ready = vec![false; orders.len()];
-    for (nth, count) in counts.iter().enumerate() {
-        // A process that has had sockets before keeps some of their memory.
-        if rig.database_url().is_some() && nth > 0 {
+    for count in &counts {
+        // A process that has worked before keeps some memory, in which sockets would seem free.
+        if rig.database_url().is_some() {
             rig.kill_server()?;
             rig.servers.clear();
             rig.restart_server()?;

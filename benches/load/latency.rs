@@ -22,8 +22,8 @@ use crate::toggle::Toggles;
 const RATE: u32 = 2_000;
 const STORES: usize = 100;
 const BOARDS: usize = 5;
-/// Connections that requests come over.
-const LINES: usize = 64;
+/// Connections that requests come over: with fewer a slow disk would hold back what is due.
+const LINES: usize = 256;
 /// Before it is measured.
 const WARMING: Duration = Duration::from_secs(2);
 

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(crate) trait Work: Send + Sync + 'static {
 
 struct Line {
     http: Mutex<Option<Http>>,
-    sender: Arc<tokio::net::TcpStream>,
+    sender: Mutex<Arc<tokio::net::TcpStream>>,
     /// What is asked on it, and since when it should have been.
     job: Mutex<Option<(usize, Instant)>>,
 }
@@ -74,7 +75,7 @@ pub(crate) async fn pace(
     let mut connections = Vec::with_capacity(lines);
     for _ in 0..lines {
         let http = Http::open(target.address).await?;
-        let sender = http.sender();
+        let sender = Mutex::new(http.sender());
         connections.push(Line { http: Mutex::new(Some(http)), sender, job: Mutex::default() });
     }
     let queue = Queue {
@@ -87,7 +88,7 @@ pub(crate) async fn pace(
     let shared = Arc::new(Shared { queue: Mutex::new(queue), changed, lines: connections });
     let mut readers = JoinSet::new();
     for nth in 0..lines {
-        readers.spawn(read(Arc::clone(&shared), nth, Arc::clone(&work)));
+        readers.spawn(read(Arc::clone(&shared), nth, Arc::clone(&work), target.address));
     }
     let sending = {
         let (shared, work) = (Arc::clone(&shared), Arc::clone(&work));
@@ -169,9 +170,10 @@ fn send_one(
     let Some(request) = work.request(subject, due) else { return Ok(false) };
     let line = shared.lines.get(line).context("a connection")?;
     *line.job.lock().unwrap_or_else(PoisonError::into_inner) = Some((subject, due));
+    let sender = Arc::clone(&line.sender.lock().unwrap_or_else(PoisonError::into_inner));
     let mut rest = request.as_slice();
     while !rest.is_empty() {
-        match line.sender.try_write(rest) {
+        match sender.try_write(rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             // Only while the kernel has no room: one request a connection is far below that.
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -183,7 +185,7 @@ fn send_one(
     Ok(true)
 }
 
-async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>) {
+async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: SocketAddr) {
     let Some(line) = shared.lines.get(nth) else { return };
     let Some(mut http) = line.http.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         return;
@@ -196,8 +198,15 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>) {
             (Ok(answer), Some((subject, due))) => work
                 .answered(subject, due, at, &answer)
                 .map(|next| next.map(|next| Reverse((next, subject)))),
-            (Ok(_), None) => Err(anyhow::anyhow!("an answer to nothing")),
-            (Err(error), _) => Err(error),
+            // It has idled for as long as the server lets one: another takes its place.
+            (_, None) => match renew(&shared, nth, address).await {
+                Ok(fresh) => {
+                    http = fresh;
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+            (Err(error), Some(_)) => Err(error),
         };
         let mut queue = shared.queue();
         queue.under_way = queue.under_way.saturating_sub(1);
@@ -214,4 +223,18 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>) {
         drop(queue);
         shared.changed.notify_one();
     }
+}
+
+/// Another connection in place of one that idles.
+async fn renew(shared: &Shared, nth: usize, address: SocketAddr) -> anyhow::Result<Http> {
+    {
+        let mut queue = shared.queue();
+        let idle = queue.idle.iter().position(|line| *line == nth);
+        queue.idle.swap_remove(idle.context("a connection was closed as it was used")?);
+    }
+    let http = Http::open(address).await?;
+    let line = shared.lines.get(nth).context("a connection")?;
+    *line.sender.lock().unwrap_or_else(PoisonError::into_inner) = http.sender();
+    shared.queue().idle.push(nth);
+    Ok(http)
 }
