@@ -14,7 +14,6 @@
 //! beyond its pace is more than 1.5 s.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench reports, and may fail")]
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use jiff::Timestamp;
+use ordercast::auth;
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
     Actor, Command, Draft, DriverId, Fulfilment, Item, Location, OrderId, Place, ProofRequired,
@@ -160,7 +159,7 @@ impl Watchers {
                     .and_then(|rest| rest.split([',', '}']).next())
                     .and_then(|n| n.parse::<i64>().ok());
                 if let Some(n) = n {
-                    let age = Timestamp::now().as_millisecond() - n;
+                    let age = auth::now().as_millisecond() - n;
                     waited.record(age.max(1).unsigned_abs()).unwrap();
                 }
             }
@@ -250,21 +249,21 @@ async fn riding(
     per_s: u32,
     stop: Arc<AtomicBool>,
 ) -> u64 {
-    let step = Duration::from_millis(10);
+    let beat = Duration::from_millis(10);
     let mut next = Instant::now();
     let (mut told, mut owed) = (0_u64, 0.0);
     let mut places: HashMap<DriverId, f64> = HashMap::new();
     let mut riders = drivers.iter().cycle();
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep_until(next.into()).await;
-        next += step;
-        owed += f64::from(per_s) * step.as_secs_f64();
+        next += beat;
+        owed += f64::from(per_s) * beat.as_secs_f64();
         while owed >= 1.0 {
             owed -= 1.0;
             let driver = *riders.next().unwrap();
             let lat = places.entry(driver).or_insert(52.5);
             *lat += 1e-5;
-            let now = Timestamp::now();
+            let now = auth::now();
             let location = Location {
                 n: now.as_millisecond(),
                 at: now,
@@ -328,10 +327,10 @@ async fn main() {
         Feed::new(listening, hubs.clone(), kept, config.feed.clone(), Duration::ZERO);
     let (hub, messages) = hubs.join(config.feed.worker_queue_len);
     let process = Uuid::new_v4();
-    let (flushed, to_publish) = mpsc::channel(16);
+    let (written, to_publish) = mpsc::channel(16);
     let (arriving, _arrivals) = mpsc::channel(16);
     let flusher =
-        Flusher::new(Arc::clone(&locations), database.clone(), process, flushed, arriving);
+        Flusher::new(Arc::clone(&locations), database.clone(), process, written, arriving);
     let publisher = Publisher::new(Arc::clone(&locations), hubs.clone(), process);
     let background = [
         tokio::spawn(feed.run()),
@@ -341,7 +340,7 @@ async fn main() {
     state.wait_for(|state| state.up).await.unwrap();
 
     let (mut without, mut with) = (Histogram::new(3).unwrap(), Histogram::new(3).unwrap());
-    let points = Rc::new(RefCell::new(Histogram::<u64>::new(3).unwrap()));
+    let mut points = Histogram::<u64>::new(3).unwrap();
     let (mut told, mut frames) = (0, 0);
     let local = tokio::task::LocalSet::new();
     local
@@ -363,7 +362,7 @@ async fn main() {
                 let until = Instant::now() + turn;
                 while Instant::now() < until {
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    frames += watchers.take(&mut points.borrow_mut());
+                    frames += watchers.take(&mut points);
                 }
                 stop.store(true, Ordering::Relaxed);
                 for caller in callers {
@@ -375,7 +374,7 @@ async fn main() {
                 }
                 // What was told last is written and published before the next turn.
                 tokio::time::sleep(2 * config.locations.flush_ms.get()).await;
-                frames += watchers.take(&mut points.borrow_mut());
+                frames += watchers.take(&mut points);
             }
             assert!(watchers.listeners.iter().all(|listener| !listener.has_ended()));
             running.abort();
@@ -403,7 +402,6 @@ async fn main() {
     }
     let ratio = ms(&with, 0.99, micro) / ms(&without, 0.99, micro);
     println!("a change's p99 with locations is {ratio:.2} times that without");
-    let points = points.borrow();
     let milli = Duration::from_millis(1);
     let (half, most) = (ms(&points, 0.5, milli), ms(&points, 0.99, milli));
     println!(
