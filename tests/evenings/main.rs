@@ -84,6 +84,8 @@ async fn app(database: &Scratch) -> App {
     let mut config = config(database);
     config.timers.gap_ms = of(86_400_000);
     config.timers.poll_interval_ms = of(86_400_000);
+    // The same of where couriers are.
+    config.locations.flush_ms = of(86_400_000);
     App::start(config).await.unwrap()
 }
 

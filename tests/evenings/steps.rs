@@ -1,7 +1,7 @@
 //! The steps of an evening: lawful ones and others, by whoever comes, often several at once.
 
 use futures::future::{join, join_all};
-use ordercast::domain::{OfferId, OrderId};
+use ordercast::domain::{DriverId, Location, OfferId, OrderId, Place};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -383,5 +383,11 @@ async fn location(town: &mut Town<'_>, seen: &[Seen]) -> usize {
     let call = Call::new(&driver, "locations", json!({"p": [[n, at.to_string(), lat, lng, 10]]}));
     let way = town.way();
     drop(call.go(town, way).await);
+    // Written at once, as nobody writes it by itself here; who arrives is found by whoever looks.
+    let place = Place { lat, lng };
+    let (accuracy_m, n) = (Some(10.0), i64::try_from(n).unwrap());
+    let location = Location { n, at, place, accuracy_m, heading: None, speed: None, battery: None };
+    let (tenant, id) = (driver.principal.tenant, driver.id.parse::<DriverId>().unwrap());
+    town.world.apis[0].database.note_locations(&[(tenant, id, location)]).await.unwrap();
     1
 }
