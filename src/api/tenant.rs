@@ -35,6 +35,9 @@ pub struct TenantPatchBody {
     /// Hours after an order's end that its links show it, unless they say otherwise.
     #[schema(minimum = 1, maximum = 8760)]
     link_ttl_h: Option<i32>,
+    /// Hours for which the ways of its couriers are kept; 0 keeps none.
+    #[schema(minimum = 0, maximum = 8760)]
+    location_retention_h: Option<i32>,
     /// Whether new orders go their way by themselves, for tests of an integration.
     robo: Option<bool>,
 }
@@ -55,6 +58,7 @@ impl TenantPatchBody {
             offer_rounds: self.offer_rounds,
             search_lead_s: self.search_lead_s,
             link_ttl_h: self.link_ttl_h,
+            location_retention_h: self.location_retention_h,
         };
         patch.check().map_err(|(field, detail)| Problem::field(field, detail))?;
         Ok(patch)

@@ -57,6 +57,9 @@ pub(super) struct Tenant {
     /// Hours after an order's end that its links show it: 1 to 8760
     #[arg(long)]
     link_ttl_h: Option<i32>,
+    /// Hours for which the ways of its couriers are kept: 0, which keeps none, to 8760
+    #[arg(long)]
+    location_retention_h: Option<i32>,
     /// The last status in which a customer may cancel: scheduled to ready
     #[arg(long, value_name = "STATUS")]
     customer_cancel_until: Option<String>,
@@ -81,6 +84,7 @@ impl Tenant {
             offer_rounds: self.offer_rounds,
             search_lead_s: self.search_lead_s,
             link_ttl_h: self.link_ttl_h,
+            location_retention_h: self.location_retention_h,
         };
         if let Err((field, detail)) = patch.check() {
             bail!("--{} {detail}", field.replace('_', "-"));

@@ -6,8 +6,8 @@
 //! step and no template, so a page says nothing about anyone. What is to be seen comes over the
 //! socket, to a token that the page reads from the part of its address that no server is told.
 //!
-//! Absent on purpose: nothing from outside hosts but the tiles of maps if they are set, no cookie, no data, no script or style but
-//! from files; the policy that each answer carries has browsers refuse them.
+//! Absent on purpose: nothing from outside hosts but the tiles of maps if they are set, no cookie, no
+//! data, no script or style but from files; the policy that each answer carries has browsers refuse them.
 
 mod tiles;
 mod track;

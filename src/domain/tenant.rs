@@ -30,6 +30,8 @@ pub struct Tenant {
     pub search_lead_s: i32,
     /// Hours after an order's end that its links show it, 1 to 8,760, unless they say otherwise.
     pub link_ttl_h: i32,
+    /// Hours for which the ways of its couriers are kept, 0 to 8,760; 0 keeps none.
+    pub location_retention_h: i32,
 }
 
 /// What to change of a tenant's settings; `None` stays.
@@ -45,6 +47,7 @@ pub struct TenantPatch {
     pub offer_rounds: Option<i32>,
     pub search_lead_s: Option<i32>,
     pub link_ttl_h: Option<i32>,
+    pub location_retention_h: Option<i32>,
 }
 
 impl TenantPatch {
@@ -62,6 +65,7 @@ impl TenantPatch {
         within("offer_rounds", self.offer_rounds, 1..=100)?;
         within("search_lead_s", self.search_lead_s, 0..=7_200)?;
         within("link_ttl_h", self.link_ttl_h, 1..=8_760)?;
+        within("location_retention_h", self.location_retention_h, 0..=8_760)?;
         // Statuses are declared in the order in which an order passes them until it leaves.
         if self.customer_cancel_until.is_some_and(|until| until > Status::Ready) {
             let detail = "must be scheduled, placed, accepted, preparing or ready".to_owned();

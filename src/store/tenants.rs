@@ -33,6 +33,7 @@ fn tenant_of(row: &tokio_postgres::Row) -> Result<Tenant, Error> {
         offer_rounds: row.try_get("offer_rounds")?,
         search_lead_s: row.try_get("search_lead_s")?,
         link_ttl_h: row.try_get("link_ttl_h")?,
+        location_retention_h: row.try_get("location_retention_h")?,
     })
 }
 
@@ -72,6 +73,7 @@ impl Database {
             /* offer_rounds */ &patch.offer_rounds,
             /* search_lead_s */ &patch.search_lead_s,
             /* link_ttl_h */ &patch.link_ttl_h,
+            /* location_retention_h */ &patch.location_retention_h,
         );
         rows.first().map(tenant_of).transpose()
     }

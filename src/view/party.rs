@@ -17,6 +17,7 @@ pub fn tenant(tenant: &Tenant) -> Value {
     put(&mut view, "offer_rounds", tenant.offer_rounds);
     put(&mut view, "search_lead_s", tenant.search_lead_s);
     put(&mut view, "link_ttl_h", tenant.link_ttl_h);
+    put(&mut view, "location_retention_h", tenant.location_retention_h);
     put(&mut view, "robo", tenant.robo);
     Value::Object(view)
 }

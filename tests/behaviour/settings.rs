@@ -30,6 +30,7 @@ async fn the_platform_changes_its_settings_within_their_bounds() {
         ("offer_rounds", 1, 100),
         ("search_lead_s", 0, 7_200),
         ("link_ttl_h", 1, 8_760),
+        ("location_retention_h", 0, 8_760),
     ] {
         for beyond in [least - 1, most + 1] {
             let problem = city.platform.patch("/v1/tenant", json!({setting: beyond})).await;

@@ -280,6 +280,7 @@ async fn parties(walk: &Walk) {
         offer_rounds: Some(3),
         search_lead_s: Some(600),
         link_ttl_h: Some(48),
+        location_retention_h: Some(12),
     };
     let changed = database.update_tenant(tenant, &off).await.unwrap().unwrap();
     assert_eq!(database.find_tenant(tenant).await.unwrap().as_ref(), Some(&changed));
@@ -289,10 +290,15 @@ async fn parties(walk: &Walk) {
     );
     let numbers =
         (changed.offer_s, changed.offer_rounds, changed.search_lead_s, changed.link_ttl_h);
-    assert_eq!(numbers, (45, 3, 600, 48));
+    assert_eq!((numbers, changed.location_retention_h), ((45, 3, 600, 48), 12));
     // The others stay.
-    let plain = TenantPatch { robo: Some(false), link_ttl_h: Some(24), ..TenantPatch::default() };
-    let changed = Tenant { robo: false, link_ttl_h: 24, ..changed };
+    let plain = TenantPatch {
+        robo: Some(false),
+        link_ttl_h: Some(24),
+        location_retention_h: Some(0),
+        ..TenantPatch::default()
+    };
+    let changed = Tenant { robo: false, link_ttl_h: 24, location_retention_h: 0, ..changed };
     assert_eq!(database.update_tenant(tenant, &plain).await.unwrap(), Some(changed));
     assert_eq!(database.update_tenant(TenantId::new(), &plain).await.unwrap(), None);
     let credential = Credential {

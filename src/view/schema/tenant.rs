@@ -31,6 +31,9 @@ pub struct Tenant {
     /// Hours after an order's end that its links show it, unless they say otherwise.
     #[schema(minimum = 1, maximum = 8760)]
     pub link_ttl_h: i32,
+    /// Hours for which the ways of its couriers are kept; 0 keeps none.
+    #[schema(minimum = 0, maximum = 8760)]
+    pub location_retention_h: i32,
     /// Whether new orders go their way by themselves.
     pub robo: bool,
 }
