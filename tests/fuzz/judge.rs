@@ -9,7 +9,7 @@ use ordercast::protocol::{Codec, Command, Connect, History, RawJson, Request, Su
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::people::{GOOD_FILTERS, MOST_SUBSCRIPTIONS, Person, Role, World, filters};
+use crate::people::{MOST_SUBSCRIPTIONS, Person, Role, World, filters, is_filter_of};
 
 /// Commands of one message, and publications of one answer, by the default settings.
 const MOST_COMMANDS: usize = 256;
@@ -219,11 +219,11 @@ impl<'a> Judge<'a> {
             Verdict::Result(_) => vec![],
             no => return no,
         };
-        if let ("dispatch", Some(data)) = (&*ask.channel, &ask.data) {
+        if let (channel @ ("dispatch" | "tenant"), Some(data)) = (&*ask.channel, &ask.data) {
             let data = serde_json::from_str::<Value>(data.get()).ok();
             let known = data.and_then(|data| filters().iter().position(|filter| *filter == data));
             match known {
-                Some(0..GOOD_FILTERS) => {}
+                Some(nth) if is_filter_of(channel, nth) => {}
                 Some(_) => return Verdict::Error(ErrorCode::BAD_REQUEST.code),
                 None => errors.push(ErrorCode::BAD_REQUEST.code),
             }

@@ -405,12 +405,14 @@ fn odd() -> Vec<Value> {
     ]
 }
 
-/// Filters of the dispatchers' feed, those in order first.
+/// Filters of the feeds of dispatchers and the platform, those in order first.
 pub fn filters() -> Vec<Value> {
     vec![
         json!({}),
         json!({"status": "ready"}),
         json!({"status": ["placed", "preparing"], "store": []}),
+        json!({"area": [52.4, 13.3, 52.6, 13.5]}),
+        json!({"locations": true}),
         json!({"status": "cooked"}),
         json!({"store": "nonsense"}),
         json!({"area": 1}),
@@ -419,5 +421,7 @@ pub fn filters() -> Vec<Value> {
     ]
 }
 
-/// Filters in [`filters`] that are in order.
-pub const GOOD_FILTERS: usize = 3;
+/// Whether the `nth` of [`filters`] is in order for this channel.
+pub fn is_filter_of(channel: &str, nth: usize) -> bool {
+    if channel == "dispatch" { nth < 4 } else { matches!(nth, 0 | 4) }
+}

@@ -49,6 +49,7 @@ const COMPUTED: &[Computed] = &[
     ("find_placed_orders", &[("record", false)], "a record of a row that is there"),
     ("find_robo_orders", &[("at", false)], "the time is always known"),
     ("find_store", &[("store", false)], "a record of a row that is there"),
+    ("find_tenant", &[("location_retention_h", false)], "0 for null"),
     ("find_transaction_status", &[("status", true)], "null for one too old to be known"),
     ("find_offer", &[("offer", false)], "a record of a row that is there"),
     ("find_unlocated", &[("room", false)], "made of counts and of a column that is not null"),
@@ -148,6 +149,7 @@ const COMPUTED: &[Computed] = &[
     ("rotate_webhook", &[("webhook", false)], "a record of a row that is there"),
     ("update_driver", &[("driver", false)], "a record of a row that is there"),
     ("update_store", &[("store", false)], "a record of a row that is there"),
+    ("update_tenant", &[("location_retention_h", false)], "0 for null"),
     ("update_webhook", &[("webhook", false)], "a record of a row that is there"),
     (
         "upsert_driver",
