@@ -49,6 +49,8 @@ mod robo;
 mod schema;
 #[path = "statements/server.rs"]
 mod server;
+#[path = "statements/tenants.rs"]
+mod tenants;
 #[path = "statements/timers.rs"]
 mod timers;
 #[path = "statements/webhooks.rs"]
