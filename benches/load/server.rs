@@ -41,6 +41,7 @@ impl Start {
             // What a platform may ask for is what is measured.
             .env("ORDERCAST_LIMITS__TENANT_WRITES_PER_S", "0")
             .env("ORDERCAST_LIMITS__TENANT_READS_PER_S", "0")
+            .env("ORDERCAST_LIMITS__STORE_SOCKETS_MAX", "100000")
             .env_remove("RUST_LOG");
         command
     }
