@@ -184,10 +184,11 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     });
     const twin = (words) => page.until(`it is ${words}`,
       `document.getElementById('twin').textContent.startsWith(${JSON.stringify(words)})`);
-    await hear(52.521, 13.4, 1, 1);
+    await hear(52.521, 13.4, 5, 1);
     assert.equal(await isShown('where'), false, 'whatever is heard before the pick-up is not shown');
     await act(order, 'pickup', {}, cori.token);
-    await twin('Waiting to hear');
+    // What was heard before may be shown now, or nothing until more is heard.
+    await until('there is a map', () => isShown('where'));
     await live();
     await hear(52.525, 13.405, 2, 2);
     await twin('650 m away, about');
