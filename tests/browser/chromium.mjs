@@ -152,7 +152,8 @@ class Page {
 
   /** Waits until an expression is true there, and returns what it comes to. */
   async until(what, expression) {
-    return until(`${what}: ${expression}`, () => this.run(expression));
+    // On its way to another address a page may have no body yet: what cannot be asked is not so.
+    return until(`${what}: ${expression}`, () => this.run(expression).catch(() => false));
   }
 
   /** As on a screen of this size; `more` as in `Emulation.setDeviceMetricsOverride`. */

@@ -72,7 +72,7 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
   const head = (words) => page.until(`it says ${words}`,
     `document.getElementById('now')?.textContent === ${JSON.stringify(words)}`);
   const live = () => page.until('it is live', 
-    "document.body.dataset.loaded && document.getElementById('light').dataset.state === 'live'");
+    "document.body?.dataset.loaded && document.getElementById('light').dataset.state === 'live'");
   const steps = () => page.run(
     "[...document.querySelectorAll('#steps li')].map((step) => [step.dataset.step, step.dataset.state])");
   const isShown = (id) => page.run(`!document.getElementById('${id}').hidden`);
