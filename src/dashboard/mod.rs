@@ -1,6 +1,6 @@
-//! Embedded pages: the live board for dispatchers, one order for its customer, the documents of
-//! the API with a page that shows them; and the page of a tracking link, which is rendered for
-//! each request (`track`).
+//! Embedded pages: a store's tablet, the dispatchers' board, a courier's phone, the documents of the
+//! API with a page that shows them; and the page of a tracking link, which is rendered for each
+//! request (`track`).
 //!
 //! The first are files of `assets`, built into the program and served as they are: there is no build
 //! step and no template, so a page says nothing about anyone. What is to be seen comes over the
