@@ -232,9 +232,10 @@ async fn a_herd_that_missed_the_same_shares_one_read() {
     }
     let watcher = server.database.connect().await;
     let reading = async || {
-        let count = "select count(*) from pg_stat_activity
-                     where datname = current_database() and wait_event_type = 'Lock'
-                         and application_name = 'ordercast reads'";
+        // Not what a backend says it waits for: that is nothing while it looks for deadlocks.
+        let count = "select count(*) from pg_locks l join pg_stat_activity a using (pid)
+                     where l.relation = 'events'::regclass and not l.granted
+                         and a.application_name = 'ordercast reads'";
         watcher.query_one(count, &[]).await.unwrap().try_get::<_, i64>(0).unwrap()
     };
     until("the read to be held up", async || (reading().await > 0).then_some(())).await;

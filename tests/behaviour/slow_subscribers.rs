@@ -190,6 +190,10 @@ async fn a_client_that_asks_and_does_not_read_has_to_wait_and_is_answered_all_th
             written += count;
         }
         let reply = raw.text().await;
+        // A ping.
+        if reply == json!({}) {
+            continue;
+        }
         assert_eq!((&reply["id"], &reply["error"]["code"]), (&json!(reading), &json!(108)));
         reading += 1;
     }

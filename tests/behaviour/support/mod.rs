@@ -40,7 +40,7 @@ use ordercast::config::{Config, Overrides, Secret};
 
 /// The longest any test waits for anything: generous, because machines are busy, and only ever
 /// used up by a failure.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const SECRET: &str = "a secret of the tests, at least 32 bytes";
 
@@ -63,6 +63,12 @@ pub fn config(database: &Scratch) -> Config {
     config.limits.tenant_writes_per_s = 0;
     config.limits.tenant_reads_per_s = 0;
     config.limits.link_reads_per_s = 0;
+    // Machines that test are busier than those that serve.
+    config.socket.reply_timeout_ms = of(20_000);
+    config.socket.pong_timeout_s = of(60);
+    config.database.pool_wait_ms = of(20_000);
+    config.database.connect_timeout_ms = of(20_000);
+    config.database.statement_timeout_ms = of(30_000);
     // Nobody reads the phones of a test that is over: each stop would wait for them.
     config.socket.close_timeout_s = of(1);
     config

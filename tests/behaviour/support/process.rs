@@ -57,6 +57,12 @@ impl Process {
             .env("ORDERCAST_LIMITS__TENANT_WRITES_PER_S", "0")
             .env("ORDERCAST_LIMITS__TENANT_READS_PER_S", "0")
             .env("ORDERCAST_LIMITS__LINK_READS_PER_S", "0")
+            // Machines that test are busier than those that serve.
+            .env("ORDERCAST_SOCKET__REPLY_TIMEOUT_MS", "20000")
+            .env("ORDERCAST_SOCKET__PONG_TIMEOUT_S", "60")
+            .env("ORDERCAST_DATABASE__POOL_WAIT_MS", "20000")
+            .env("ORDERCAST_DATABASE__CONNECT_TIMEOUT_MS", "20000")
+            .env("ORDERCAST_DATABASE__STATEMENT_TIMEOUT_MS", "30000")
             .env_remove("RUST_LOG")
             .stderr(Stdio::piped());
         command
