@@ -145,9 +145,10 @@ pub(crate) async fn finish<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let id = Uuid::now_v7().simple().to_string();
     let method = request.method().clone();
-    let pattern = request.match_pattern();
     let began = Instant::now();
     let response = next.call(request).await?;
+    // Asked for only now, as the router has matched by then and need not do so again.
+    let pattern = response.request().match_pattern();
     let status = response.status().as_u16();
     metrics().answered(method.as_str(), pattern.as_deref(), status, began.elapsed());
     let problem = problem_of(&response);
