@@ -317,7 +317,7 @@ async fn main() {
             counted.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
+    let (writer, queue) = Writer::new(&config.writer);
     let writing = tokio::spawn(store::run_writer(database.clone(), queue));
     let hubs = Hubs::default();
     let locations = Locations::new(config.locations.clone());

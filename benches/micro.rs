@@ -237,7 +237,7 @@ impl Bench {
         let (database, writer, tenant, store) = runtime.block_on(async {
             store::migrate(&config.database.url.0).await.unwrap();
             let (database, _listening) = Database::new(&config.database).unwrap();
-            let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
+            let (writer, queue) = Writer::new(&config.writer);
             tokio::spawn(store::run_writer(database.clone(), queue));
             let tenant = database.upsert_tenant("bench").await.unwrap();
             // Couriers are named here.

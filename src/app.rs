@@ -102,7 +102,7 @@ impl App {
         let config = Arc::new(config);
         let poster = Poster::new(&config.webhooks).map_err(Error::Roots)?;
         let (database, mut listening) = Database::new(&config.database)?;
-        let (writer, queue) = Writer::new(config.writer.queue_len, config.writer.batch_max);
+        let (writer, queue) = Writer::new(&config.writer);
         let hubs = Hubs::default();
         let pace = config.socket.close_pace_ms.get();
         let (presence, moves) = Presence::new(config.socket.moves_len);
@@ -245,6 +245,11 @@ impl App {
         self.stop_delivering.send_replace(true);
         let pace = self.api.config.socket.close_pace_ms.get();
         self.hubs.send(&Message::EndAll { why: Disconnect::SHUTDOWN, pace }).await;
+        // The workers wait for their requests, and know nothing of sockets.
+        let patience = self.api.config.server.shutdown_timeout_s.get();
+        if tokio::time::timeout(patience, self.api.house.emptied()).await.is_err() {
+            tracing::warn!(sockets = self.api.house.sockets(), "sockets are cut off");
+        }
         self.server.stop(true).await;
         if let Ok(Err(error)) = self.serving.await {
             tracing::warn!(%error, "the server ended badly");

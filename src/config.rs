@@ -84,7 +84,9 @@ sections! {
         jwks_keys_max: usize, kidless_tries_max: usize, jwks_tenant: String, issuer: String,
         audience: String, api_key_cache_s: Secs, api_key_cache_size: usize, }
     /// `[writer]`
-    Writer { queue_len: usize, batch_max: usize, idempotency_ttl_s: Secs, }
+    Writer {
+        queue_len: usize, batch_max: usize, batches_max: usize, overlap_min: usize,
+        idempotency_ttl_s: Secs, }
     /// `[timers]`
     Timers { batch_max: u32, lease_ms: Millis, gap_ms: Millis, poll_interval_ms: Millis, }
     /// `[feed]`
@@ -223,6 +225,7 @@ impl Config {
             auth.jwks_timeout_ms 100..=30_000; auth.jwks_limit_bytes 1_024..=1_048_576;
             auth.jwks_keys_max 1..=100; auth.kidless_tries_max 1..=16;
             writer.queue_len 1..=1_000_000; writer.batch_max 1..=4_096;
+            writer.batches_max 1..=16; writer.overlap_min 1..=4_096;
             writer.idempotency_ttl_s 60..=604_800;
             timers.batch_max 1..=4_096; timers.lease_ms 1_000..=600_000;
             timers.gap_ms 1..=1_000; timers.poll_interval_ms 100..=60_000;

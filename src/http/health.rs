@@ -1,7 +1,5 @@
 //! Whether the process lives, whether it can work, and how busy it is.
 
-use std::sync::atomic::Ordering;
-
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
@@ -54,7 +52,7 @@ pub(super) async fn numbers(api: web::Data<Api>) -> Result<HttpResponse, HttpPro
     }
     let feed = api.feed.borrow().clone();
     let gauges = Gauges {
-        connections: api.house.sockets.load(Ordering::Relaxed),
+        connections: api.house.sockets(),
         queued: api.writer.queued(),
         heard: feed.up,
         published: feed.cursor,

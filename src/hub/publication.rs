@@ -10,6 +10,7 @@ use crate::auth::bearer;
 use crate::domain::{CredentialId, OrderId, Place, Status, StoreId, TenantId};
 use crate::frame::message_frame;
 use crate::protocol::Codec;
+use crate::telemetry::metrics;
 use crate::view::LogEvent;
 
 /// Which events of `dispatch` to hear; what is `None` filters nothing.
@@ -195,6 +196,7 @@ impl Publication {
         let made = seats.get(self.seat_for(topic, seat) as usize)?;
         made.get_or_init(|| {
             let envelope = self.event.render(self.seat_for(topic, seat).audience())?;
+            metrics().encoded();
             Some(Encoded::new(codec, topic, &envelope, Some(self.event.position)))
         })
         .as_ref()

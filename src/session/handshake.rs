@@ -94,7 +94,7 @@ pub(super) fn admit<S: Source>(source: &S, request: &HttpRequest) -> Result<(), 
 /// Whether another connection may be made: there are not too many, and the process does not stop.
 pub fn has_room<S: Source>(source: &S) -> bool {
     let house = source.house();
-    let full = house.sockets.load(Ordering::Relaxed) >= source.settings().max_sockets;
+    let full = house.sockets() >= source.settings().max_sockets;
     !full && !house.stopping.load(Ordering::Relaxed)
 }
 

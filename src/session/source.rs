@@ -4,10 +4,11 @@ use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::streams::Streams;
 use crate::config;
@@ -126,7 +127,9 @@ pub type EarOf<S> = <<S as Source>::News as News>::Ear;
 #[derive(Debug)]
 pub struct House<S: Source> {
     /// Sockets and streams open now.
-    pub sockets: AtomicUsize,
+    sockets: AtomicUsize,
+    /// Rung when the last of them has gone.
+    empty: Notify,
     /// Set once the process is to stop: no new sockets.
     pub stopping: AtomicBool,
     /// Who is where.
@@ -139,7 +142,37 @@ impl<S: Source> House<S> {
     /// Nobody is there yet.
     pub fn new(presence: Arc<Presence<TopicOf<S>>>, streams: Arc<Streams>) -> Self {
         let (sockets, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { sockets, stopping, presence, streams }
+        Self { sockets, empty: Notify::new(), stopping, presence, streams }
+    }
+
+    /// How many sockets and streams are open now.
+    pub fn sockets(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn came(&self) {
+        self.sockets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn went(&self) {
+        if self.sockets.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.empty.notify_waiters();
+        }
+    }
+
+    /// Waits until no socket or stream is open. Those of whom the process asks to end do so within
+    /// their own times.
+    pub async fn emptied(&self) {
+        loop {
+            let empty = self.empty.notified();
+            tokio::pin!(empty);
+            // Before the look, so that what happens after it is not missed.
+            empty.as_mut().enable();
+            if self.sockets() == 0 {
+                return;
+            }
+            empty.await;
+        }
     }
 }
 

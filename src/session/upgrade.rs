@@ -28,13 +28,13 @@ pub(super) struct Counted<S: Source>(web::Data<S>);
 
 impl<S: Source> Counted<S> {
     pub(super) fn new(source: &web::Data<S>) -> Self {
-        source.house().sockets.fetch_add(1, Ordering::Relaxed);
+        source.house().came();
         Self(web::Data::clone(source))
     }
 }
 impl<S: Source> Drop for Counted<S> {
     fn drop(&mut self) {
-        self.0.house().sockets.fetch_sub(1, Ordering::Relaxed);
+        self.0.house().went();
     }
 }
 
@@ -64,11 +64,16 @@ where
         if let Err(error) = set {
             tracing::debug!(%error, "a socket's options could not be set");
         }
-        let _counted = Counted::new(&source);
+        let counted = Counted::new(&source);
         let TakeOver { codec, wire, kind } = mark;
         let mailbox = Mailbox::new(Outlet::Socket(stream), wire, codec, settings.mailbox_bytes);
         let session = enter(web::Data::clone(&source), hub, mailbox, kind);
-        Box::pin(session.run(early)).await;
+        // A task of its own: that of the request has room for all of HTTP, which is twice as much
+        // as an idle session needs.
+        actix_rt::spawn(async move {
+            session.run(early).await;
+            drop(counted);
+        });
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod orders;
 mod parties;
 mod pipeline;
 mod proofs;
+mod queue;
 mod record;
 mod robo;
 pub mod statement;
@@ -59,12 +60,13 @@ pub use once::{Claim, Kept, Known};
 pub use orders::{OpenOrders, OrderFilter, OrderPage};
 pub use parties::{DriverPatch, StorePatch};
 pub use proofs::KeptPicture;
+pub use queue::Queue;
 pub use robo::RoboCouriers;
 pub use sweep::run_sweep;
 pub use tenants::Credential;
 pub use timers::{Alarm, Look, Subject};
 pub use webhooks::{Attempt, Delivered, Failed, Webhook, WebhookPatch};
-pub use writer::{Queue, Writer, run_writer};
+pub use writer::{Writer, run_writer};
 
 use crate::config;
 use crate::domain::UnknownWord;
@@ -153,6 +155,10 @@ impl From<PoolError> for Error {
     }
 }
 
+/// Connections for batches: as many as `writer.batches_max` may be at most; each is made when it is
+/// first needed.
+const WRITING_MAX: usize = 16;
+
 /// What other processes told, waiting to be heard; more is not heard, as nothing durable hangs on
 /// it.
 const TOLD_WAITING: usize = 256;
@@ -204,7 +210,7 @@ impl Database {
             // bring: a batch is small beside its tables, so it is always looked up row by row.
             writing: connect::pool(
                 url,
-                1,
+                WRITING_MAX,
                 "writer",
                 "-c plan_cache_mode=force_generic_plan -c enable_hashjoin=off \
                  -c enable_mergejoin=off",

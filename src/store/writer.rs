@@ -1,24 +1,26 @@
-//! The writer: one task, one connection, one batch at a time.
+//! The writer: batches of whatever has queued, each a transaction.
 //!
 //! A batch is whatever queued while the one before it committed: alone, a change waits for
-//! nothing; under load batches grow by themselves. There is no timer and no lingering.
+//! nothing; under load batches grow by themselves. There is no timer and no lingering. Under load
+//! the next batch is read and judged while one commits (see [`Queue`]).
 //!
-//! Deleting a store has a batch of its own. Two changes of one order never share a batch: the second goes into the next one, judged on
-//! what the first left. A failed batch is retried change by change, so that one poisoned change
-//! cannot fail its neighbours. A connection lost while committing leaves an unknown outcome,
-//! which the database itself is asked for, never assumed.
+//! A failed batch is retried change by change, so that one poisoned change cannot fail its
+//! neighbours. A connection lost while committing leaves an unknown outcome, which the database
+//! itself is asked for, never assumed.
 
-use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::batch::{BatchError, Trace, run_batch};
-use super::change::{Change, Outcome, Target, WriteError};
-use super::judge::key_scope;
+use super::change::{Change, Outcome, WriteError};
+use super::queue::{Job, Queue};
 use super::{Database, Error, statement, upkeep};
-use crate::domain::{CredentialId, DriverId, OrderId, StoreId, TenantId};
+use crate::config;
+use crate::domain::DriverId;
 use crate::telemetry::metrics;
 
 /// How long a lost commit's outcome is asked for before the caller is told that it is unknown.
@@ -31,48 +33,28 @@ const RESOLVE_PAUSE: Duration = Duration::from_millis(20);
 /// who clash gets through.
 const CLASHES: usize = 5;
 
-#[derive(Debug)]
-struct Job {
-    change: Change,
-    answer: oneshot::Sender<Result<Outcome, WriteError>>,
-}
-
-/// What two changes of one batch must not have in common.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Exclusive {
-    Order(OrderId),
-    External(TenantId, String),
-    Driver(DriverId),
-    Store(StoreId),
-    Token(TenantId, CredentialId),
-    Key(TenantId, String, String),
-}
-
 /// The way to the writer. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Writer {
     jobs: mpsc::Sender<Job>,
-}
-
-/// The writer's end of the queue, to be given to [`run_writer`].
-#[derive(Debug)]
-pub struct Queue {
-    jobs: mpsc::Receiver<Job>,
-    batch_max: usize,
+    overlap_min: usize,
+    /// Rung when that many wait.
+    enough: Arc<Notify>,
 }
 
 impl Writer {
-    /// A writer's two ends; `queue_len` changes may wait, `batch_max` share a transaction.
-    pub fn new(queue_len: usize, batch_max: usize) -> (Self, Queue) {
-        let (jobs, queue) = mpsc::channel(queue_len);
-        (Self { jobs }, Queue { jobs: queue, batch_max })
+    /// A writer's two ends.
+    pub fn new(settings: &config::Writer) -> (Self, Queue) {
+        let (jobs, queue) = mpsc::channel(settings.queue_len);
+        let (overlap_min, enough) = (settings.overlap_min, Arc::<Notify>::default());
+        let queue = Queue::new(queue, settings, Arc::clone(&enough));
+        (Self { jobs, overlap_min, enough }, queue)
     }
 
     /// Hands a change to the writer and waits until its outcome is durable. The change goes its
     /// way even if the caller stops waiting.
     pub async fn submit(&self, change: Change) -> Result<Outcome, WriteError> {
-        let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Job { change, answer }).map_err(|_full| WriteError::Overloaded)?;
+        let answered = self.enqueue(change).ok_or(WriteError::Overloaded)?;
         // The writer answers every job it takes; it drops one only by ending.
         answered.await.unwrap_or(Err(WriteError::Unknown))
     }
@@ -85,9 +67,9 @@ impl Writer {
         let mut is_full = false;
         let mut waiting = Vec::with_capacity(changes.len());
         for change in changes {
-            let (answer, answered) = oneshot::channel();
-            is_full = is_full || self.jobs.try_send(Job { change, answer }).is_err();
-            waiting.push((!is_full).then_some(answered));
+            let answered = if is_full { None } else { self.enqueue(change) };
+            is_full = answered.is_none();
+            waiting.push(answered);
         }
         let mut outcomes = Vec::with_capacity(waiting.len());
         for answered in waiting {
@@ -99,81 +81,49 @@ impl Writer {
         outcomes
     }
 
+    /// `None` when the queue is full.
+    fn enqueue(&self, change: Change) -> Option<oneshot::Receiver<Result<Outcome, WriteError>>> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.try_send(Job { change, answer }).ok()?;
+        if self.queued() >= self.overlap_min {
+            self.enough.notify_one();
+        }
+        Some(answered)
+    }
+
     /// How many changes wait for a batch to take them.
     pub fn queued(&self) -> usize {
         self.jobs.max_capacity() - self.jobs.capacity()
     }
 }
 
-/// Writes until every [`Writer`] is gone and the queue is empty.
+/// Writes until every [`Writer`] is gone and the queue is empty; as many batches at once as the
+/// queue gives.
 pub async fn run_writer(database: Database, mut queue: Queue) {
-    let mut deferred: VecDeque<Job> = VecDeque::new();
+    let mut under_way = JoinSet::new();
     loop {
-        if deferred.is_empty() {
-            match queue.jobs.recv().await {
-                Some(job) => deferred.push_back(job),
-                None => return,
-            }
+        while let Some((batch, held)) = queue.next_batch() {
+            let database = database.clone();
+            under_way.spawn(async move {
+                // Boxed: it holds every step of the pipeline, and would be part of all that awaits it.
+                Box::pin(write(&database, batch)).await;
+                held
+            });
         }
-        let batch = gather(&mut deferred, &mut queue);
-        // Boxed: it holds every step of the pipeline, and would be part of all that awaits it.
-        Box::pin(write(&database, batch)).await;
-    }
-}
-
-/// Takes the next batch: first what was put off, then what has queued.
-fn gather(deferred: &mut VecDeque<Job>, queue: &mut Queue) -> Vec<Job> {
-    let mut batch = Vec::new();
-    let mut taken = HashSet::new();
-    let mut put_off = VecDeque::new();
-    // What is put off is looked at again with every batch: no more than one batch of it.
-    while batch.len() < queue.batch_max && put_off.len() < queue.batch_max {
-        let Some(job) = deferred.pop_front().or_else(|| queue.jobs.try_recv().ok()) else { break };
-        // Seldom, and waiting for all who place orders there: with other locks of stores in the
-        // same batch, two processes could wait for each other.
-        if matches!(job.change.target, Target::DeleteStore { .. }) {
-            if batch.is_empty() {
-                batch.push(job);
-            } else {
-                put_off.push_back(job);
-            }
-            break;
-        }
-        let wants = exclusives(&job.change);
-        let free = wants.iter().all(|want| !taken.contains(want));
-        // A job that waits keeps its place before later ones that want the same.
-        taken.extend(wants);
-        if free {
-            batch.push(job);
-        } else {
-            put_off.push_back(job);
+        tokio::select! {
+            biased;
+            Some(written) = under_way.join_next() => match written {
+                Ok(held) => queue.release(&held),
+                // Whoever waits for the writer is to know.
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_stopping) => return,
+                },
+            },
+            true = queue.receive() => {}
+            else => return,
         }
     }
-    put_off.append(deferred);
-    *deferred = put_off;
-    batch
-}
-
-fn exclusives(change: &Change) -> Vec<Exclusive> {
-    let mut wants = Vec::with_capacity(2);
-    let first = match &change.target {
-        Target::Place { draft, .. } => {
-            Exclusive::External(change.tenant, draft.external_id.clone())
-        }
-        Target::Order { id, .. } | Target::Elapse { order: id, .. } => Exclusive::Order(*id),
-        Target::Route { driver, orders, .. } => {
-            wants.extend(orders.iter().map(|order| Exclusive::Order(*order)));
-            Exclusive::Driver(*driver)
-        }
-        Target::Duty { driver, .. } | Target::DeleteDriver { driver } => Exclusive::Driver(*driver),
-        Target::Pause { store, .. } | Target::DeleteStore { store } => Exclusive::Store(*store),
-        Target::Revoke { token, .. } => Exclusive::Token(change.tenant, *token),
-    };
-    wants.push(first);
-    if let Some(key) = &change.idempotency {
-        wants.push(Exclusive::Key(change.tenant, key_scope(change), key.key.clone()));
-    }
-    wants
 }
 
 fn answer(jobs: Vec<Job>, outcomes: Vec<Outcome>) {
@@ -344,45 +294,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Overrides, Secret};
-    use crate::domain::{Actor, Duty};
     use crate::store::tests::migrated;
-
-    #[test]
-    fn a_store_is_deleted_by_a_batch_of_its_own_in_its_turn() {
-        let (stores, driver) = ([StoreId::new(), StoreId::new()], DriverId::new());
-        let pause = |nth: usize| Target::Pause { store: stores[nth], until: None };
-        let delete = |nth: usize| Target::DeleteStore { store: stores[nth] };
-        let duty = Target::Duty { driver, duty: Duty::On };
-        let (writer, mut queue) = Writer::new(16, 16);
-        let asked = [pause(0), pause(0), delete(0), pause(1), duty, delete(1), delete(0)];
-        for target in asked.clone() {
-            let change = Change {
-                tenant: TenantId::new(),
-                by: Actor::system(),
-                target,
-                idempotency: None,
-                if_match: None,
-                occurred_at: None,
-                place: None,
-            };
-            let (answer, _answered) = oneshot::channel();
-            writer.jobs.try_send(Job { change, answer }).unwrap();
-        }
-        let mut deferred = VecDeque::new();
-        let mut batches = Vec::new();
-        for _ in 0..6 {
-            let batch = gather(&mut deferred, &mut queue);
-            let told = batch.iter().map(|job| format!("{:?}", job.change.target));
-            batches.push(told.collect::<Vec<_>>());
-        }
-        assert!(deferred.is_empty() && queue.jobs.is_empty());
-        let wanted: [&[usize]; 6] = [&[0], &[1], &[2], &[3, 4], &[5], &[6]];
-        let wanted = wanted.map(|batch| {
-            let told = batch.iter().map(|nth| format!("{:?}", asked[*nth]));
-            told.collect::<Vec<_>>()
-        });
-        assert_eq!(batches, wanted);
-    }
 
     #[tokio::test]
     async fn a_lost_commit_is_told_by_its_event_and_not_by_a_number_given_out_again() {

@@ -75,6 +75,7 @@ pub struct Metrics {
     batch_seconds: Histogram,
     failed_batches: Counter,
     events: Counter,
+    frames: Counter,
     writes: Counter,
     closes: Family<Kind, Counter>,
     timers: Counter,
@@ -95,7 +96,8 @@ impl Metrics {
         let batch_changes = Histogram::new(exponential_buckets(1.0, 2.0, BATCH_DOUBLINGS));
         let requests = Family::default();
         let (changes, failed_batches) = (Counter::default(), Counter::default());
-        let (events, writes, timers) = (Counter::default(), Counter::default(), Counter::default());
+        let (events, frames) = (Counter::default(), Counter::default());
+        let (writes, timers) = (Counter::default(), Counter::default());
         let (closes, letters) = (Family::default(), Family::default());
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
@@ -119,6 +121,11 @@ impl Metrics {
         );
         registry.register("events", "Events read from the log and published", events.clone());
         registry.register(
+            "frames",
+            "Frames made of events, for any number of sockets",
+            frames.clone(),
+        );
+        registry.register(
             "socket_writes",
             "Writes to sockets, each of many frames",
             writes.clone(),
@@ -135,6 +142,7 @@ impl Metrics {
             batch_seconds,
             failed_batches,
             events,
+            frames,
             writes,
             closes,
             timers,
@@ -169,6 +177,11 @@ impl Metrics {
     /// Events were read from the log.
     pub fn heard(&self, events: usize) {
         self.events.inc_by(events as u64);
+    }
+
+    /// An event became a frame.
+    pub fn encoded(&self) {
+        self.frames.inc();
     }
 
     /// Something was written to a socket.

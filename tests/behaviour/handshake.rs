@@ -1,7 +1,5 @@
 //! Getting a socket at all: the handshake, and who is turned away before it.
 
-use std::sync::atomic::Ordering;
-
 use awc::http::Method;
 use serde_json::json;
 
@@ -150,10 +148,8 @@ async fn over_the_limit_of_sockets_the_handshake_is_refused_until_one_has_gone()
     // Other requests are served all the same.
     city.platform.get("/v1/orders").await.expect(200);
     first.drop_connection();
-    until("a place to be free", async || {
-        (server.app().api().house.sockets.load(Ordering::Relaxed) < 2).then_some(())
-    })
-    .await;
+    until("a place to be free", async || (server.app().api().house.sockets() < 2).then_some(()))
+        .await;
     Phone::connect(&server.url, &city.key).await;
     server.stop().await;
 }

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{City, Phone, Process, Rest, Scratch, Server, until};
+use crate::support::speaker::{Speaker, Subscribe};
+use crate::support::{City, Phone, Process, Rest, Scratch, Server, note, until};
 
 /// The sum of a metric's samples whose line begins so.
 fn sum(text: &str, start: &str) -> i64 {
@@ -58,6 +59,54 @@ async fn a_process_counts_what_it_does_and_names_nobody() {
         (sum(&read().await, "ordercast_connections ") == 0).then_some(())
     })
     .await;
+    assert_eq!(process.terminate(), Some(0));
+}
+
+#[actix_web::test]
+async fn an_event_is_encoded_once_for_an_audience_and_codec_whoever_listens() {
+    let database = Scratch::create().await;
+    let process = Process::serve(&database).await;
+    let city = City::found(&process.url, &database).await;
+    let anybody = Rest::new(&process.url, None);
+    let read = async || {
+        let answer = anybody.get("/metrics").await;
+        let text = answer.body.as_str().unwrap().to_owned();
+        ["frames", "events"].map(|it| sum(&text, &format!("ordercast_{it}_total")))
+    };
+    let order = city.order_id().await;
+    let own = format!("order:{order}");
+    let kitchen = format!("store:{}", city.store);
+    // On connections of all the process's threads.
+    const EACH: usize = 8;
+    let (mut phones, mut speakers) = (Vec::new(), Vec::new());
+    for (channel, token) in [
+        (own.as_str(), city.customer_token(&order).await),
+        (&kitchen, city.store_token().await),
+        ("dispatch", city.ops_token().await),
+        ("tenant", city.key.clone()),
+    ] {
+        for _ in 0..EACH {
+            let mut phone = Phone::connect(&process.url, &token).await;
+            phone.subscribe(channel).await;
+            phones.push(phone);
+            let (mut speaker, _connected) = Speaker::connect(&process.url, true, &token).await;
+            let subscribe = Subscribe { channel: channel.to_owned(), ..Subscribe::default() };
+            assert!(speaker.subscribe(subscribe).await.error.is_none());
+            speakers.push(speaker);
+        }
+    }
+    let [frames, events] = read().await;
+    note(&city.platform, &order, "once").await.expect(200);
+    for phone in &mut phones {
+        assert_eq!(phone.event().await["type"], "order.updated");
+    }
+    for speaker in &mut speakers {
+        speaker.heard().await;
+    }
+    let [more_frames, more_events] = read().await;
+    assert_eq!(more_events - events, 1);
+    // Four audiences, two codecs.
+    assert_eq!(more_frames - frames, 8, "of {} sockets", phones.len() + speakers.len());
     assert_eq!(process.terminate(), Some(0));
 }
 

@@ -1,6 +1,5 @@
 //! Subscribers that do not read: they cost little, harm nobody, and lose nothing.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ordercast::config::Config;
@@ -114,7 +113,7 @@ async fn a_subscriber_that_never_reads_again_is_let_go_soon() {
     let city = City::found(&server.url, &server.database).await;
     let token = city.ops_token().await;
     let (_deaf, order) = with_long_snapshot(&server, &city, &token).await;
-    let sockets = || server.app().api().house.sockets.load(Ordering::Relaxed);
+    let sockets = || server.app().api().house.sockets();
     assert_eq!(sockets(), 1);
     for nth in 0..(KERNEL + MAILBOX) / 4_000 + 20 {
         change(&city, &order, nth).await;

@@ -1,8 +1,6 @@
 //! Connections without a socket, as the JavaScript SDK makes them where a network denies sockets:
 //! `/connection/http_stream`, `/connection/sse`, and commands by `/emulation`.
 
-use std::sync::atomic::Ordering;
-
 use awc::http::Method;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -15,7 +13,7 @@ const LINES: &str = "/connection/http_stream";
 const EVENTS: &str = "/connection/sse";
 
 fn sockets(server: &Server) -> usize {
-    server.app().api().house.sockets.load(Ordering::Relaxed)
+    server.app().api().house.sockets()
 }
 
 /// Opens either kind with these first commands.

@@ -1,7 +1,6 @@
 //! Whole connections, in both codecs, that say anything in any order to a real server.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
 use ordercast::auth::{API_KEY_PREFIX, LINK_PREFIX};
@@ -241,10 +240,10 @@ async fn all(run: &RefCell<Run>, world: &World, quarter: bool) -> u64 {
         }
     };
     join_all((0..LANES).map(lane)).await;
-    let sockets = &world.server.app().api().house.sockets;
+    let house = &world.server.app().api().house;
     until("all connections to end", async || {
         // The one that hears all.
-        (sockets.load(Ordering::Relaxed) <= 1).then_some(())
+        (house.sockets() <= 1).then_some(())
     })
     .await;
     commands.get()

@@ -49,7 +49,7 @@ impl Walk {
         let mut config = Config::load(None, &Overrides::default()).unwrap();
         config.database.url = Secret(url.clone());
         let (database, listening) = Database::new(&config.database).unwrap();
-        let (writer, queue) = Writer::new(64, 16);
+        let (writer, queue) = Writer::new(&config.writer);
         tokio::spawn(run_writer(database.clone(), queue));
 
         let tenant = database.upsert_tenant("Walk").await.unwrap();

@@ -5,10 +5,8 @@ mod ending;
 mod following;
 mod rights;
 
-use std::sync::atomic::Ordering;
-
 use crate::support::Server;
 
 fn sockets(server: &Server) -> usize {
-    server.app().api().house.sockets.load(Ordering::Relaxed)
+    server.app().api().house.sockets()
 }

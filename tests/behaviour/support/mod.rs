@@ -40,7 +40,7 @@ use ordercast::config::{Config, Overrides, Secret};
 
 /// The longest any test waits for anything: generous, because machines are busy, and only ever
 /// used up by a failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const SECRET: &str = "a secret of the tests, at least 32 bytes";
 
