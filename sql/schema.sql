@@ -251,6 +251,7 @@ CREATE INDEX orders_driver_created ON orders USING btree (driver_id, created_at 
 CREATE INDEX orders_driver_open ON orders USING btree (driver_id) WHERE ((closed_at IS NULL) AND (driver_id IS NOT NULL));
 CREATE INDEX orders_store_created ON orders USING btree (store_id, created_at DESC, id DESC);
 CREATE INDEX orders_store_open ON orders USING btree (store_id) WHERE (closed_at IS NULL);
+CREATE INDEX orders_tenant_batch ON orders USING btree (tenant_id, batch_id, created_at DESC, id DESC) WHERE (batch_id IS NOT NULL);
 CREATE INDEX orders_tenant_closed ON orders USING btree (tenant_id, closed_at);
 CREATE INDEX orders_tenant_created ON orders USING btree (tenant_id, created_at DESC, id DESC);
 CREATE INDEX orders_tenant_open ON orders USING btree (tenant_id, created_at, id) WHERE (closed_at IS NULL);

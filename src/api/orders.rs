@@ -174,6 +174,15 @@ impl Api {
                 "placed_from" => filter.placed_from = Some(moment(name, value)?),
                 "placed_to" => filter.placed_to = Some(moment(name, value)?),
                 "updated_since" => filter.updated_since = Some(moment(name, value)?),
+                // In which tour an order goes stores are not shown.
+                "batch" if principal.role != Role::Store => {
+                    filter.batch = Some(id("batch", value)?);
+                }
+                "late" => {
+                    let said = value.parse();
+                    filter.late =
+                        Some(said.map_err(|_| Problem::field("late", "must be true or false"))?);
+                }
                 "limit" => limit = self.page_len(number(name, value)?)?,
                 "cursor" => {
                     let cursor: Cursor = value

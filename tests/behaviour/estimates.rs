@@ -286,6 +286,22 @@ async fn an_order_is_called_late_once_for_each_thing_it_is_late_with() {
     fleet.pass("6 seconds").await;
     fleet.happened("order.late", 0, 1).await;
     assert_eq!(late(&fleet, &order).await, ["accept"]);
+    // It is listed with what is late, and what is not without it.
+    let other = fleet.city.order_id().await;
+    for (query, listed) in
+        [("late=true", vec![&order]), ("late=false", vec![&other]), ("", vec![&other, &order])]
+    {
+        let page = fleet.ops.get(&format!("/v1/orders?{query}")).await.expect(200);
+        let ids: Vec<_> = page["orders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, listed, "{query}");
+    }
+    let cancel = json!({"reason": "duplicate"});
+    fleet.city.act(&fleet.ops, &other, "cancel", cancel).await;
     fleet.city.act(&fleet.ops, &order, "accept", json!({"prep_min": 10})).await;
     fleet.assign(&order, &courier).await;
     // Two minutes over its time, and so is its pick-up.
