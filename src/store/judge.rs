@@ -216,16 +216,19 @@ impl Room {
         let candidates = candidates.filter(|found| found.version == order.version);
         let known = looked_up.robo.filter(|robo| !self.deleted_drivers.contains(robo));
         let robo = known.and_then(|robo| self.courier(robo));
+        // Another order of the store may have had it told a moment ago.
+        let unseen = order.status == Status::Placed
+            && looked_up.unseen_at == Some(order.store)
+            && self.silent.contains(&order.store);
         let facts = Facts {
             driver: robo.filter(|courier| courier.driver.tenant == change.tenant),
             courier: order.driver.and_then(|driver| self.courier(driver)),
             offers: self.offers.get(&id).map_or(&[], Vec::as_slice),
             stops_before: order.route.seq.map(|_| self.stops.get(&id).copied().unwrap_or_default()),
             candidates: candidates.map(|found| found.couriers.as_slice()),
-            attended: looked_up.attended,
+            unseen,
             ..self.facts(change, store, rules)
         };
-        let waited = order.status == Status::Placed;
         let steps = order.settle(&facts);
         let (store, repeated) = (order.store, self.sheet(order));
         let outcome = if !steps.is_empty() {
@@ -235,7 +238,7 @@ impl Room {
         } else {
             Outcome::Refused(Refusal::NotFound, None)
         };
-        if waited && looked_up.unseen_at == Some(store) && self.silent.remove(&store) {
+        if unseen && self.silent.remove(&store) {
             writes.add_event_about(change, self.now, &Fact::StoreSilent, Some(store), None);
         }
         // In any case: whoever asks has put the timer off, by a lease.
@@ -373,7 +376,7 @@ impl Room {
             stops_before: None,
             offers: &[],
             candidates: None,
-            attended: false,
+            unseen: false,
             occurred_at: change.occurred_at,
             if_match: change.if_match,
         }
