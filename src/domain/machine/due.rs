@@ -93,6 +93,13 @@ impl Order {
                 steps.push(Step { order, events: Vec::new(), offers: Vec::new() });
                 continue;
             }
+            if facts.rules.offers.mode.is_none() && order.is_to_be_searched(facts.now) {
+                // Planned before the tenant said that it names its couriers itself.
+                let mut order = order.clone();
+                order.search.at = None;
+                steps.push(Step { order, events: Vec::new(), offers: Vec::new() });
+                continue;
+            }
             let command = match order.overdue(&facts) {
                 Some(command) => command,
                 None if order.walk_due().is_some_and(|at| at <= facts.now) => {
@@ -153,6 +160,11 @@ impl Order {
             | Status::Returning
             | Status::Returned => None,
         }
+    }
+
+    /// Whether a search for its courier is due to begin.
+    fn is_to_be_searched(&self, now: Timestamp) -> bool {
+        self.leg == Leg::None && self.search_due().is_some_and(|at| at <= now)
     }
 
     /// What is due of a search, if it was looked who could be asked.
