@@ -241,6 +241,8 @@ create table orders (
     robo_step_s integer,
     -- When the next step of its walk is due; null when none is.
     robo_at timestamp with time zone,
+    -- When the courier who brings it back is expected at the store; null unless it was turned back.
+    return_eta timestamp with time zone,
     constraint orders_pkey PRIMARY KEY (id),
     constraint orders_external_id_tenant_id_key UNIQUE (external_id, tenant_id),
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
@@ -251,6 +253,7 @@ CREATE INDEX orders_driver_created ON orders USING btree (driver_id, created_at 
 CREATE INDEX orders_driver_open ON orders USING btree (driver_id) WHERE ((closed_at IS NULL) AND (driver_id IS NOT NULL));
 CREATE INDEX orders_store_created ON orders USING btree (store_id, created_at DESC, id DESC);
 CREATE INDEX orders_store_open ON orders USING btree (store_id) WHERE (closed_at IS NULL);
+CREATE INDEX orders_tenant_batch ON orders USING btree (tenant_id, batch_id, created_at DESC, id DESC) WHERE (batch_id IS NOT NULL);
 CREATE INDEX orders_tenant_closed ON orders USING btree (tenant_id, closed_at);
 CREATE INDEX orders_tenant_created ON orders USING btree (tenant_id, created_at DESC, id DESC);
 CREATE INDEX orders_tenant_open ON orders USING btree (tenant_id, created_at, id) WHERE (closed_at IS NULL);
@@ -653,7 +656,8 @@ create type order_record as (
     proofs text[],
     robo_end text,
     robo_step_s integer,
-    robo_at timestamp with time zone
+    robo_at timestamp with time zone,
+    return_eta timestamp with time zone
 );
 
 -- An event before its position is drawn.
@@ -765,7 +769,7 @@ AS $function$
                o.batch_id, o.stop_seq, o.stops_before, o.search_at, o.search_since, o.search_round,
                o.search_mode, o.search_offer_s, o.search_until, o.lost_by, o.eta_source, o.eta_at,
                o.told, o.erased_at, o.proof_scan, o.proof_pickup, o.proof_return,
-               o.proofs, o.robo_end, o.robo_step_s, o.robo_at)::order_record
+               o.proofs, o.robo_end, o.robo_step_s, o.robo_at, o.return_eta)::order_record
 $function$;
 
 CREATE OR REPLACE FUNCTION webhook_record(w webhooks)

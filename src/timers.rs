@@ -9,6 +9,7 @@
 //! A round takes a bounded number, and the next begins when all of it is written: so a burst
 //! waits here, in rows, and callers find the writer's queue almost empty.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,6 +134,8 @@ async fn look_up(
     let RoboCouriers { couriers: mut robos, places } = robos.inspect_err(said).unwrap_or_default();
     people.see(places);
     let mut changes = Vec::with_capacity(claimed.len());
+    // Many orders may wait at one store.
+    let mut attended: HashMap<StoreId, bool> = HashMap::new();
     for (Subject::Order(order), tenant) in claimed {
         let mut looked_up = LookedUp {
             candidates: candidates.remove(&order),
@@ -140,13 +143,13 @@ async fn look_up(
             ..LookedUp::default()
         };
         if let Some((_order, store)) = unseen.iter().find(|(waits, _store)| *waits == order) {
-            match people.is_attended(*store).await {
-                Ok(attended) => {
-                    looked_up.attended = true;
-                    looked_up.unseen_at = (!attended).then_some(*store);
+            if !attended.contains_key(store) {
+                match people.is_attended(*store).await {
+                    Ok(is_attended) => drop(attended.insert(*store, is_attended)),
+                    Err(error) => said(&error),
                 }
-                Err(error) => said(&error),
             }
+            looked_up.unseen_at = (attended.get(store) == Some(&false)).then_some(*store);
         }
         let change = Change {
             tenant,

@@ -12,7 +12,7 @@ insert into orders (
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
     batch_id, stop_seq, stops_before, search_at, search_since, search_round, search_mode,
     search_offer_s, search_until, lost_by, eta_source, eta_at, told, erased_at, proof_scan,
-    proof_pickup, proof_return, proofs, robo_end, robo_step_s, robo_at,
+    proof_pickup, proof_return, proofs, robo_end, robo_step_s, robo_at, return_eta,
     request_hash, updated_at)
 select
     r.id, r.tenant_id, r.external_id, r.store_id, r.short_code, r.fulfilment, r.status, r.leg,
@@ -28,7 +28,7 @@ select
     r.batch_id, r.stop_seq, r.stops_before, r.search_at, r.search_since, r.search_round,
     r.search_mode, r.search_offer_s, r.search_until, r.lost_by, r.eta_source, r.eta_at, r.told,
     r.erased_at, r.proof_scan, r.proof_pickup, r.proof_return, r.proofs,
-    r.robo_end, r.robo_step_s, r.robo_at,
+    r.robo_end, r.robo_step_s, r.robo_at, r.return_eta,
     ($2::bytea[])[r.nth], $3
 from rows from (unnest($1::order_record[])) with ordinality as r (
     id, tenant_id, external_id, store_id, short_code, fulfilment, status, leg, version,
@@ -41,5 +41,6 @@ from rows from (unnest($1::order_record[])) with ordinality as r (
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
     batch_id, stop_seq, stops_before, search_at, search_since, search_round, search_mode,
     search_offer_s, search_until, lost_by, eta_source, eta_at, told, erased_at, proof_scan,
-    proof_pickup, proof_return, proofs, robo_end, robo_step_s, robo_at, nth)
+    proof_pickup, proof_return, proofs, robo_end, robo_step_s, robo_at, return_eta,
+    nth)
 order by r.tenant_id, r.external_id

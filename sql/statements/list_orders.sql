@@ -2,11 +2,11 @@
 -- statuses asked for are open ones. To be planned for its values.
 -- $1 tenant uuid   $2 statuses text[]?   $3 legs text[]?   $4 store uuid?   $5 driver uuid?
 -- $6 external_id text?   $7 placed_from timestamptz?   $8 placed_to timestamptz?
--- $9 updated_since timestamptz?   $10 before_at timestamptz?   $11 before_id uuid?   $12 open bool
--- $13 limit int8
+-- $9 updated_since timestamptz?   $10 batch uuid?   $11 late bool?   $12 before_at timestamptz?
+-- $13 before_id uuid?   $14 open bool   $15 limit int8
 -- => record order_record   store store_record   driver driver_record?
 -- index: orders_tenant_created, orders_tenant_open, orders_tenant_closed
--- index: orders_driver_created, orders_external_id_tenant_id_key
+-- index: orders_driver_created, orders_external_id_tenant_id_key, orders_tenant_batch
 -- used by: store::orders
 select order_record(o) as record, store_record(s) as store,
        case when d.id is not null then driver_record(d) end as driver
@@ -20,10 +20,12 @@ where o.tenant_id = $1
   and ($5::uuid is null or o.driver_id = $5)
   and ($6::text is null or o.external_id = $6)
   and ($7::timestamptz is null or o.placed_at >= $7)
-  and ($8::timestamptz is null or o.placed_at < $8)
+  and ($8::timestamptz is null or o.placed_at < $8 and o.created_at < $8)
   and ($9::timestamptz is null
        or o.updated_at >= $9 and (o.closed_at is null or o.closed_at >= $9))
-  and (not $12 or o.closed_at is null)
-  and ($10::timestamptz is null or (o.created_at, o.id) < ($10, $11::uuid))
+  and ($10::uuid is null or o.batch_id = $10)
+  and ($11::bool is null or $11 = (o.told && array['accept', 'prep', 'pickup', 'delivery']))
+  and (not $14 or o.closed_at is null)
+  and ($12::timestamptz is null or (o.created_at, o.id) < ($12, $13::uuid))
 order by o.created_at desc, o.id desc
-limit $13
+limit $15

@@ -1,4 +1,4 @@
--- lock_stores: stores that are about to pause or open, locked in ascending id.
+-- lock_stores: stores that are about to pause or open, or to be told silent, locked in ascending id.
 -- $1 ids uuid[]   $2 tenants uuid[]
 -- => id uuid
 -- locks: store rows, after the driver rows, until commit

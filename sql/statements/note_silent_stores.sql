@@ -2,7 +2,7 @@
 -- lately are left out.
 -- $1 ids uuid[]   $2 tenants uuid[]   $3 pause_s float8
 -- => id uuid
--- locks: store rows, after the driver rows, until commit
+-- locks: store rows that lock_stores has locked
 -- index: stores_pkey
 -- used by: store::batch
 update stores s set silent_at = now()

@@ -5,7 +5,8 @@
 -- used by: store::batch
 select o.id as order_id,
        (select count(*) from orders b
-        where b.driver_id = o.driver_id and b.closed_at is null and b.batch_id = o.batch_id
+        where b.driver_id = o.driver_id and b.closed_at is null
+          and (b.batch_id = o.batch_id) is true
           and b.stop_seq < o.stop_seq) as stops
 from orders o
 where o.id = any ($1) and o.stop_seq is not null and (o.tenant_id = any ($2)) is true

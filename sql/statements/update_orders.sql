@@ -25,6 +25,7 @@ update orders o set
     search_mode = r.search_mode, search_offer_s = r.search_offer_s, search_until = r.search_until,
     lost_by = r.lost_by, eta_source = r.eta_source, eta_at = r.eta_at, told = r.told,
     erased_at = r.erased_at, proofs = r.proofs, robo_at = r.robo_at,
+    return_eta = r.return_eta,
     request_hash = case when r.erased_at is null then o.request_hash else ''::bytea end,
     closed_at = case when ($2::bool[])[r.nth]
         then case when o.closed_at is null then $3::timestamptz else o.closed_at end end,
@@ -40,5 +41,6 @@ from rows from (unnest($1::order_record[])) with ordinality as r (
     dropoff_eta_hi, reason_code, reason_by, reason_note, status_by_role, status_by_id, meta,
     batch_id, stop_seq, stops_before, search_at, search_since, search_round, search_mode,
     search_offer_s, search_until, lost_by, eta_source, eta_at, told, erased_at, proof_scan,
-    proof_pickup, proof_return, proofs, robo_end, robo_step_s, robo_at, nth)
+    proof_pickup, proof_return, proofs, robo_end, robo_step_s, robo_at, return_eta,
+    nth)
 where o.id = r.id

@@ -27,7 +27,8 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, BadId> {
         let bad = BadId { prefix: "a cursor" };
         let (at, id) = text.split_once('.').ok_or(bad)?;
-        let at = at.parse().map_err(|_| bad)?;
+        // No order was made before 1970, and PostgreSQL holds no time as early as a timestamp can be.
+        let at = at.parse().ok().filter(|at| *at >= 0).ok_or(bad)?;
         Ok(Self { at: Timestamp::from_microsecond(at).map_err(|_| bad)?, id: id.parse()? })
     }
 }

@@ -174,6 +174,15 @@ impl Api {
                 "placed_from" => filter.placed_from = Some(moment(name, value)?),
                 "placed_to" => filter.placed_to = Some(moment(name, value)?),
                 "updated_since" => filter.updated_since = Some(moment(name, value)?),
+                // In which tour an order goes stores are not shown.
+                "batch" if principal.role != Role::Store => {
+                    filter.batch = Some(id("batch", value)?);
+                }
+                "late" => {
+                    let said = value.parse();
+                    filter.late =
+                        Some(said.map_err(|_| Problem::field("late", "must be true or false"))?);
+                }
                 "limit" => limit = self.page_len(number(name, value)?)?,
                 "cursor" => {
                     let cursor: Cursor = value
@@ -331,15 +340,26 @@ const META_MAX: usize = 4_096;
 
 fn meta(meta: Option<serde_json::Map<String, Value>>) -> Result<Option<Value>, Problem> {
     let Some(meta) = meta.map(Value::Object) else { return Ok(None) };
-    let text = meta.to_string();
-    if text.len() > META_MAX {
+    if meta.to_string().len() > META_MAX {
         return Err(Problem::field("meta", format!("is longer than {META_MAX} bytes")));
     }
     // JSON may hold it, PostgreSQL's jsonb may not.
-    if text.contains("\\u0000") {
+    if has_nul(&meta) {
         return Err(Problem::field("meta", "must not contain U+0000"));
     }
     Ok(Some(meta))
+}
+
+/// Whether U+0000 is in any of its texts or names. It is as deep as JSON is read at most.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn patch(body: PatchBody) -> Result<Patch, Problem> {

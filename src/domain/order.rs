@@ -287,7 +287,9 @@ pub struct Order {
     pub dropoff_eta_lo: Option<Timestamp>,
     /// The late end of the delivery estimate.
     pub dropoff_eta_hi: Option<Timestamp>,
-    /// Who said these; absent before anybody has.
+    /// When whoever brings it back should be at the store; absent before it was turned back.
+    pub return_eta: Option<Timestamp>,
+    /// Who said the times before it; absent before anybody has.
     pub eta_source: Option<EtaSource>,
     /// When that was.
     pub eta_at: Option<Timestamp>,

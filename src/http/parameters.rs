@@ -58,6 +58,12 @@ pub(super) struct OrdersQuery {
     /// Changed then or later.
     #[param(required = false, format = DateTime)]
     updated_since: String,
+    /// Of this tour; not for stores.
+    #[param(required = false, value_type = crate::view::schema::BatchId)]
+    batch: String,
+    /// Whether it was told to be late with something.
+    #[param(required = false)]
+    late: bool,
     /// At most so many, up to `api.page_len_max`.
     #[param(minimum = 1, required = false)]
     limit: u32,

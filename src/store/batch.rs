@@ -182,7 +182,10 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
     let transaction = statement::READ_TRANSACTION.prepare(client).await?;
     let lock_orders = Step::prepare(client, !orders.is_empty(), statement::LOCK_ORDERS).await?;
     let lock_drivers = Step::prepare(client, !drivers.is_empty(), statement::LOCK_DRIVERS).await?;
-    let lock_stores = Step::prepare(client, !paused.is_empty(), statement::LOCK_STORES).await?;
+    // With those that are told to be silent: two statements would each lock theirs in order, and
+    // both together in none.
+    let marked = [paused.as_slice(), unseen.as_slice()].concat();
+    let lock_stores = Step::prepare(client, !marked.is_empty(), statement::LOCK_STORES).await?;
     let hold_stores = Step::prepare(client, !placing.is_empty(), statement::HOLD_STORES).await?;
     let lock_ending =
         Step::prepare(client, !ending.is_empty(), statement::LOCK_ENDING_STORES).await?;
@@ -220,8 +223,8 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         transaction,
         locked,
         _drivers,
+        _marked,
         silent_rows,
-        _paused,
         _held,
         _ending,
         placed,
@@ -237,8 +240,8 @@ async fn lock_and_read(client: &Object, changes: &[&Change]) -> Result<(Room, Tr
         client.query_one(&transaction, &[]),
         lock_orders.run(client, vec![&orders, &tenants]),
         lock_drivers.run(client, vec![&drivers, &tenants]),
+        lock_stores.run(client, vec![&marked, &tenants]),
         note_silent.run(client, vec![&unseen, &tenants, &pause_s]),
-        lock_stores.run(client, vec![&paused, &tenants]),
         hold_stores.run(client, vec![&placing, &tenants]),
         lock_ending.run(client, vec![&ending, &tenants]),
         find_placed.run(client, vec![&placed_tenants, &placed_ids]),

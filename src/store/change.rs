@@ -113,8 +113,6 @@ pub enum Target {
 pub struct LookedUp {
     /// Who could be asked to bring it; `None` when nobody has looked.
     pub candidates: Option<Candidates>,
-    /// Whether it was looked who at the store can see it.
-    pub attended: bool,
     /// Its store, if nobody there can.
     pub unseen_at: Option<StoreId>,
     /// Who is to bring it, if it goes its way by itself and the courier's turn has come.

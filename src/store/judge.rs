@@ -141,12 +141,7 @@ impl Room {
         command: &Command,
         writes: &mut Writes,
     ) -> Outcome {
-        let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
-        let parties = found.and_then(|order| {
-            let (store, rules) = self.stores.get(&order.store)?;
-            Some((order, store, *rules))
-        });
-        let Some((order, store, rules)) = parties else {
+        let Some((order, store, rules)) = self.order_of(change, id) else {
             return Outcome::Refused(Refusal::NotFound, None);
         };
         let named = if let Command::Assign { driver } = command {
@@ -188,11 +183,6 @@ impl Room {
                 } else {
                     Vec::new()
                 };
-                if let Some((_driver, active)) =
-                    named.and_then(|driver| self.drivers.get_mut(&driver))
-                {
-                    *active += 1;
-                }
                 if matches!(command, Command::Erase) {
                     writes.erased.push(id);
                 }
@@ -215,12 +205,7 @@ impl Room {
         looked_up: &LookedUp,
         writes: &mut Writes,
     ) -> Outcome {
-        let found = self.orders.get(&id).filter(|order| order.tenant == change.tenant);
-        let parties = found.and_then(|order| {
-            let (store, rules) = self.stores.get(&order.store)?;
-            Some((order, store, *rules))
-        });
-        let Some((order, store, rules)) = parties else {
+        let Some((order, store, rules)) = self.order_of(change, id) else {
             // A timer of nothing would come back for ever.
             writes.timers.push((Subject::Order(id), change.tenant, None));
             return Outcome::Refused(Refusal::NotFound, None);
@@ -231,19 +216,21 @@ impl Room {
         let candidates = candidates.filter(|found| found.version == order.version);
         let known = looked_up.robo.filter(|robo| !self.deleted_drivers.contains(robo));
         let robo = known.and_then(|robo| self.courier(robo));
+        // Another order of the store may have had it told a moment ago.
+        let unseen = order.status == Status::Placed
+            && looked_up.unseen_at == Some(order.store)
+            && self.silent.contains(&order.store);
         let facts = Facts {
             driver: robo.filter(|courier| courier.driver.tenant == change.tenant),
             courier: order.driver.and_then(|driver| self.courier(driver)),
             offers: self.offers.get(&id).map_or(&[], Vec::as_slice),
             stops_before: order.route.seq.map(|_| self.stops.get(&id).copied().unwrap_or_default()),
             candidates: candidates.map(|found| found.couriers.as_slice()),
-            attended: looked_up.attended,
+            unseen,
             ..self.facts(change, store, rules)
         };
-        let waited = order.status == Status::Placed;
         let steps = order.settle(&facts);
         let (store, repeated) = (order.store, self.sheet(order));
-        let had = order.driver;
         let outcome = if !steps.is_empty() {
             self.take_steps(change, id, steps, writes)
         } else if let Some(sheet) = repeated {
@@ -251,16 +238,12 @@ impl Room {
         } else {
             Outcome::Refused(Refusal::NotFound, None)
         };
-        if waited && looked_up.unseen_at == Some(store) && self.silent.remove(&store) {
+        if unseen && self.silent.remove(&store) {
             writes.add_event_about(change, self.now, &Fact::StoreSilent, Some(store), None);
         }
         // In any case: whoever asks has put the timer off, by a lease.
         if let Some(order) = self.orders.get(&id) {
             writes.set_timer(order, self.now);
-            let taken = order.driver.filter(|driver| had.is_none() && known == Some(*driver));
-            if let Some((_driver, active)) = taken.and_then(|it| self.drivers.get_mut(&it)) {
-                *active += 1;
-            }
         }
         outcome
     }
@@ -273,8 +256,9 @@ impl Room {
         steps: Vec<Step>,
         writes: &mut Writes,
     ) -> Outcome {
-        let prior = self.orders.get(&id).filter(|order| order.route.seq.is_some());
-        let tour = prior.and_then(|order| order.driver);
+        let prior = self.orders.get(&id);
+        let had = prior.and_then(carrier);
+        let tour = prior.filter(|order| order.route.seq.is_some()).and_then(|order| order.driver);
         let mut last = None;
         for Step { order, events, offers } in steps {
             let Some(sheet) = self.sheet(&order) else {
@@ -297,9 +281,29 @@ impl Room {
         if order.status.is_terminal() || order.driver != tour {
             writes.tours.extend(tour);
         }
+        let has = carrier(&order);
+        if has != had {
+            self.count(had, -1);
+            self.count(has, 1);
+        }
         writes.add_update(&order);
         self.orders.insert(order.id, order);
         Outcome::Changed(sheet)
+    }
+
+    /// The order that a change is of, with its store and the rules of its tenant.
+    fn order_of(&self, change: &Change, id: OrderId) -> Option<(&Order, &Store, TenantRules)> {
+        let order = self.orders.get(&id).filter(|order| order.tenant == change.tenant)?;
+        let (store, rules) = self.stores.get(&order.store)?;
+        Some((order, store, *rules))
+    }
+
+    /// A courier has so many open orders more. Of one whose orders were not counted, as nobody asks
+    /// for their number, the number stays wrong.
+    fn count(&mut self, driver: Option<DriverId>, more: i64) {
+        if let Some((_driver, active)) = driver.and_then(|driver| self.drivers.get_mut(&driver)) {
+            *active += more;
+        }
     }
 
     /// A courier as far as it was read.
@@ -372,9 +376,14 @@ impl Room {
             stops_before: None,
             offers: &[],
             candidates: None,
-            attended: false,
+            unseen: false,
             occurred_at: change.occurred_at,
             if_match: change.if_match,
         }
     }
+}
+
+/// The courier among whose open orders it counts.
+fn carrier(order: &Order) -> Option<DriverId> {
+    order.driver.filter(|_| !order.status.is_terminal())
 }

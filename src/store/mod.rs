@@ -347,7 +347,7 @@ mod tests {
         })
     }
 
-    async fn connect(url: &str) -> Client {
+    pub(super) async fn connect(url: &str) -> Client {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         tokio::spawn(connection);
         client

@@ -7,7 +7,9 @@ use uuid::Uuid;
 use super::log::{Scope, unsigned};
 use super::record::{DriverRecord, OrderRecord, StoreRecord};
 use super::{Database, Error, query_planned, read, statement};
-use crate::domain::{Driver, DriverId, Leg, Order, OrderId, Status, StoreId, TenantId, Word as _};
+use crate::domain::{
+    BatchId, Driver, DriverId, Leg, Order, OrderId, Status, StoreId, TenantId, Word as _,
+};
 use crate::view::Sheet;
 
 /// The open orders of a feed at an exact position.
@@ -40,8 +42,23 @@ pub struct OrderFilter {
     pub placed_to: Option<Timestamp>,
     /// Changed then or later.
     pub updated_since: Option<Timestamp>,
+    /// Of this tour.
+    pub batch: Option<BatchId>,
+    /// Whether it was told to be late with something.
+    pub late: Option<bool>,
     /// Older than this one: the last of the page before.
     pub before: Option<(Timestamp, OrderId)>,
+}
+
+impl OrderFilter {
+    /// Whether only open orders can be what is asked for: those are found among the open ones, however
+    /// long the history is.
+    fn is_of_open(&self) -> bool {
+        let open = |some: &Vec<Status>| some.iter().all(|status| !status.is_terminal());
+        // With the end of an order its leg is closed, whatever it was.
+        let going = |some: &Vec<Leg>| some.iter().all(|leg| *leg != Leg::Closed);
+        self.statuses.as_ref().is_some_and(open) || self.legs.as_ref().is_some_and(going)
+    }
 }
 
 /// One page of a list.
@@ -147,14 +164,11 @@ impl Database {
             filter.statuses.as_ref().map(|some| some.iter().map(|status| status.word()).collect());
         let legs: Option<Vec<&str>> =
             filter.legs.as_ref().map(|some| some.iter().map(|leg| leg.word()).collect());
-        // What is open is found among the open orders, however long the history is.
-        let open = filter
-            .statuses
-            .as_ref()
-            .is_some_and(|some| some.iter().all(|status| !status.is_terminal()));
+        let open = filter.is_of_open();
         let tenant = tenant.uuid();
         let store = filter.store.map(StoreId::uuid);
         let driver = filter.driver.map(DriverId::uuid);
+        let batch = filter.batch.map(BatchId::uuid);
         let before_at = filter.before.map(|(at, _id)| at);
         let before_id = filter.before.map(|(_at, id)| id.uuid());
         let rows_wanted = i64::from(limit) + 1;
@@ -175,6 +189,8 @@ impl Database {
             &filter.placed_from,
             &filter.placed_to,
             &filter.updated_since,
+            &batch,
+            &filter.late,
             &before_at,
             &before_id,
         ];
@@ -189,5 +205,24 @@ impl Database {
         orders.truncate(keep);
         let last = orders.last().map(|sheet| (sheet.order.stamps.created, sheet.order.id));
         Ok(OrderPage { next: last.filter(|_| more), orders })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_open_orders_can_be_is_looked_for_among_them() {
+        let by = |statuses: Option<&[Status]>, legs: Option<&[Leg]>| {
+            let (statuses, legs) = (statuses.map(<[_]>::to_vec), legs.map(<[_]>::to_vec));
+            OrderFilter { statuses, legs, ..OrderFilter::default() }.is_of_open()
+        };
+        assert!(!by(None, None));
+        assert!(by(Some(&[Status::Placed, Status::Returning]), None));
+        assert!(!by(Some(&[Status::Placed, Status::Failed]), None));
+        assert!(by(None, Some(&[Leg::Offering, Leg::None])));
+        assert!(!by(None, Some(&[Leg::Offering, Leg::Closed])));
+        assert!(by(Some(&[Status::Failed]), Some(&[Leg::AtDoor])), "that is none");
     }
 }

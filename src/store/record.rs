@@ -180,6 +180,7 @@ pub(super) struct OrderRecord {
     robo_end: Option<String>,
     robo_step_s: Option<i32>,
     robo_at: Option<Timestamp>,
+    return_eta: Option<Timestamp>,
 }
 
 impl From<&Order> for OrderRecord {
@@ -269,6 +270,7 @@ impl From<&Order> for OrderRecord {
             robo_end: order.robo.map(|robo| robo.end.word().to_owned()),
             robo_step_s: order.robo.map(|robo| robo.step_s),
             robo_at: order.robo.and_then(|robo| robo.at),
+            return_eta: order.return_eta,
         }
     }
 }
@@ -383,6 +385,7 @@ impl TryFrom<OrderRecord> for Order {
                 .map(|word| Notice::find(word))
                 .collect::<Result<Vec<_>, _>>()?,
             erased_at: record.erased_at,
+            return_eta: record.return_eta,
             robo: robo(record.robo_end.as_deref(), record.robo_step_s, record.robo_at)?,
             proofs: record
                 .proofs

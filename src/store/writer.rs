@@ -294,7 +294,9 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Overrides, Secret};
-    use crate::store::tests::migrated;
+    use crate::domain::{Actor, OrderId, StoreId, TenantId};
+    use crate::store::tests::{connect, migrated};
+    use crate::store::{LookedUp, Target};
 
     #[tokio::test]
     async fn a_lost_commit_is_told_by_its_event_and_not_by_a_number_given_out_again() {
@@ -326,5 +328,53 @@ mod tests {
         assert_eq!(has_committed(&database, &open).await.unwrap(), None);
         client.batch_execute("rollback").await.unwrap();
         assert_eq!(has_committed(&database, &open).await.unwrap(), Some(false));
+    }
+    #[tokio::test]
+    async fn stores_of_a_batch_are_locked_in_one_order_whatever_for() {
+        let (client, url) = migrated("locking").await;
+        let mut config = Config::load(None, &Overrides::default()).unwrap();
+        config.database.url = Secret(url.clone());
+        let (database, _listening) = Database::new(&config.database).unwrap();
+        let tenant = TenantId::new();
+        let mut stores = [StoreId::new(), StoreId::new()];
+        stores.sort_by_key(|store| store.uuid());
+        let name = "insert into tenants (id, name) values ($1, 'locking')";
+        client.execute(name, &[&tenant.uuid()]).await.unwrap();
+        for store in stores {
+            let insert = "insert into stores (id, tenant_id, external_id, name, lat, lng, tz)
+                          values ($1, $2, gen_random_uuid()::text, 'x', 0, 0, 'UTC')";
+            client.execute(insert, &[&store.uuid(), &tenant.uuid()]).await.unwrap();
+        }
+        let [lower, higher] = stores;
+        client.batch_execute("begin").await.unwrap();
+        let hold = "select from stores where id = $1 for no key update";
+        client.execute(hold, &[&lower.uuid()]).await.unwrap();
+
+        let looked_up = LookedUp { unseen_at: Some(higher), ..LookedUp::default() };
+        let silent = Target::Elapse { order: OrderId::new(), looked_up };
+        let pause = Target::Pause { store: lower, until: None };
+        let changes = [silent, pause].map(|target| Change {
+            tenant,
+            by: Actor::system(),
+            target,
+            idempotency: None,
+            if_match: None,
+            occurred_at: None,
+            place: None,
+        });
+        let (batch, other) = (database.writing.get().await.unwrap(), connect(&url).await);
+        let batch = tokio::spawn(async move {
+            let changes: Vec<&Change> = changes.iter().collect();
+            run_batch(&batch, &changes).await.map(|done| done.outcomes.len())
+        });
+        let waits = "select count(*) from pg_locks where not granted";
+        while other.query_one(waits, &[]).await.unwrap().try_get::<_, i64>(0).unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // It waits for the lower one, and has not got the higher one.
+        let take = "select from stores where id = $1 for no key update nowait";
+        other.execute(take, &[&higher.uuid()]).await.unwrap();
+        client.batch_execute("commit").await.unwrap();
+        assert_eq!(batch.await.unwrap().unwrap(), 2);
     }
 }

@@ -131,11 +131,11 @@ impl Writes {
         self.closed.push(order.status.is_terminal());
     }
 
-    /// When the order is looked at next: when something is due of it, and while it has a courier
-    /// now and then.
+    /// When the order is looked at next: when something is due of it, and while it has a courier or
+    /// waits for its store now and then.
     pub(super) fn set_timer(&mut self, order: &Order, now: Timestamp) {
         let watch = order.is_watched().then(|| now + WATCH_EVERY);
-        let due = [order.due(), watch].into_iter().flatten().min();
+        let due = [order.due(), watch, order.next_look(now)].into_iter().flatten().min();
         self.timers.push((Subject::Order(order.id), order.tenant, due));
     }
 

@@ -216,6 +216,7 @@ impl LogEvent {
                     "why",
                     "proof_refs",
                     "pickup_eta",
+                    "return_eta",
                     "attempt",
                     "release_at",
                     "batch",

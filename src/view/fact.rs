@@ -62,6 +62,9 @@ pub fn fact_data(fact: &Fact, sheet: Option<&Sheet>) -> Value {
         Fact::Failed { reason, attempt } | Fact::Returning { reason, attempt } => {
             put_reason(&mut data, reason);
             put(&mut data, "attempt", *attempt);
+            if matches!(fact, Fact::Returning { .. }) {
+                put_time(&mut data, "return_eta", sheet.and_then(|it| it.order.return_eta));
+            }
         }
         Fact::Returned { attempt, proofs } => {
             put(&mut data, "attempt", *attempt);
@@ -155,13 +158,14 @@ fn put_assignment(
     put_order(data, sheet);
 }
 
-/// When it is picked up and delivered, as the order has it after the event.
+/// When it is picked up, delivered or brought back, as the order has it after the event.
 fn put_etas(data: &mut Map<String, Value>, sheet: Option<&Sheet>) {
     if let Some(order) = sheet.map(|sheet| &sheet.order) {
         put_time(data, "pickup_eta", order.pickup_eta);
         put_time(data, "dropoff_eta", order.dropoff_eta);
         put_time(data, "lo", order.dropoff_eta_lo);
         put_time(data, "hi", order.dropoff_eta_hi);
+        put_time(data, "return_eta", order.return_eta);
     }
     put_source(data, sheet);
 }

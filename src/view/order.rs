@@ -71,6 +71,7 @@ pub fn full_order(sheet: &Sheet) -> Map<String, Value> {
     put_time(&mut view, "dropoff_eta", order.dropoff_eta);
     put_time(&mut view, "dropoff_eta_lo", order.dropoff_eta_lo);
     put_time(&mut view, "dropoff_eta_hi", order.dropoff_eta_hi);
+    put_time(&mut view, "return_eta", order.return_eta);
     if let Some(source) = order.eta_source {
         put_word(&mut view, "eta_source", source);
     }
@@ -216,6 +217,7 @@ pub(super) fn trim_order(view: &mut Map<String, Value>, audience: Audience, stan
                 "accept_by",
                 "release_at",
                 "pickup_eta",
+                "return_eta",
                 "prep_min",
                 "stamps",
                 "batch",

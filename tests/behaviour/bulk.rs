@@ -414,3 +414,29 @@ async fn the_same_can_be_asked_for_over_a_socket() {
     }
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn the_room_that_one_item_gives_is_there_for_the_next() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let small = city.new_driver(json!({"capacity": 1})).await;
+    let (held, next) = (city.order_id().await, city.order_id().await);
+    for order in [&held, &next] {
+        city.act(&city.platform, order, "accept", json!({})).await;
+    }
+    let body = json!({"driver": small});
+    city.platform.put(&format!("/v1/orders/{held}/driver"), body).await.expect(200);
+    // What it had goes to another, then it is given the next; for a third there is no room.
+    let third = city.order_id().await;
+    let items = json!([
+        {"order": held, "driver": city.driver},
+        {"order": next, "driver": small},
+        {"order": third, "driver": small},
+    ]);
+    let path = "/v1/orders/bulk/assign";
+    let body = post(&city.platform, path, None, &json!({"items": items})).await.expect(207);
+    assert_eq!(statuses(&body), [200, 200, 409], "{body:#}");
+    assert_eq!(body["results"][2]["problem"]["code"], "driver_at_capacity");
+    assert_eq!(body["results"][1]["order"]["driver"]["id"], small.as_str());
+    server.stop().await;
+}

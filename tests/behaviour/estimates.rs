@@ -286,6 +286,22 @@ async fn an_order_is_called_late_once_for_each_thing_it_is_late_with() {
     fleet.pass("6 seconds").await;
     fleet.happened("order.late", 0, 1).await;
     assert_eq!(late(&fleet, &order).await, ["accept"]);
+    // It is listed with what is late, and what is not without it.
+    let other = fleet.city.order_id().await;
+    for (query, listed) in
+        [("late=true", vec![&order]), ("late=false", vec![&other]), ("", vec![&other, &order])]
+    {
+        let page = fleet.ops.get(&format!("/v1/orders?{query}")).await.expect(200);
+        let ids: Vec<_> = page["orders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, listed, "{query}");
+    }
+    let cancel = json!({"reason": "duplicate"});
+    fleet.city.act(&fleet.ops, &other, "cancel", cancel).await;
     fleet.city.act(&fleet.ops, &order, "accept", json!({"prep_min": 10})).await;
     fleet.assign(&order, &courier).await;
     // Two minutes over its time, and so is its pick-up.
@@ -352,5 +368,47 @@ async fn who_comes_to_the_store_late_makes_the_pick_up_late() {
     fleet.pass("65 seconds").await;
     fleet.happened("order.late", 0, 1).await;
     assert_eq!(late(&fleet, &order).await, ["pickup"]);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_turned_back_is_expected_at_its_store() {
+    let server = Server::start_with(attentive).await;
+    let fleet = Fleet::found(&server, None).await;
+    let courier = fleet.courier(None).await;
+    let order = fleet.accepted(0).await;
+    fleet.assign(&order, &courier).await;
+    fleet.city.act(&courier.rest, &order, "pickup", json!({})).await;
+    // At the door by its own word: the way back begins there.
+    fleet.city.act(&courier.rest, &order, "at_door", json!({})).await;
+    let head = fleet.head().await;
+    let reason = json!({"reason": "refused"});
+    fleet.city.act(&courier.rest, &order, "return", reason.clone()).await;
+    let told = fleet.happened("order.returning", head, 1).await.remove(0);
+    let view = fleet.order(&order).await;
+    assert_eq!(told["data"]["return_eta"], view["return_eta"]);
+    let at = moment(&told["at"]);
+    close(seconds(at, &view["return_eta"]), WAY - 120);
+    // The store and the courier are told, the customer is not.
+    let path = format!("/v1/orders/{order}");
+    let tablet = fleet.city.caller("store", &order).await;
+    for who in [&tablet, &courier.rest] {
+        assert_eq!(who.get(&path).await.expect(200)["return_eta"], view["return_eta"]);
+    }
+    let customer = fleet.city.caller("customer", &order).await;
+    assert_eq!(customer.get(&path).await.expect(200).get("return_eta"), None);
+    let past = customer.get(&format!("{path}/events?types=order.returning")).await.expect(200);
+    assert_eq!(past["events"][0]["data"].get("return_eta"), None, "{past:#}");
+    // Another courier who is nearer brings it sooner.
+    let nearer = fleet.courier(Some(100.0)).await;
+    let changed = fleet.assign(&order, &nearer).await;
+    assert!(moment(&changed["return_eta"]) < moment(&view["return_eta"]), "{changed:#}");
+    // Another attempt brings it to the door, and from there anew.
+    fleet.city.act(&fleet.ops, &order, "redeliver", json!({})).await;
+    assert_eq!(fleet.order(&order).await.get("return_eta"), None);
+    fleet.city.act(&nearer.rest, &order, "return", reason).await;
+    let back = fleet.city.act(&tablet, &order, "returned", json!({})).await;
+    assert!(back["return_eta"].is_string(), "{back:#}");
+    check_log(&server.database).await;
     server.stop().await;
 }

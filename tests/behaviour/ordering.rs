@@ -251,7 +251,7 @@ async fn a_new_order_is_answered_with_its_place_its_version_and_all_that_was_ask
     let server = Server::start().await;
     let city = City::found(&server.url, &server.database).await;
     let body = city.order_body(json!({
-        "note": "no onions", "meta": {"basket": [1, 2]}, "undeliverable_action": "leave",
+        "note": "no onions", "meta": {"basket": [1, 2], "text": "\\u0000"}, "undeliverable_action": "leave",
         "proof_required": {"photo": true},
     }));
     let answer = city.platform.post("/v1/orders", body.clone()).await;

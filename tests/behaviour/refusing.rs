@@ -8,6 +8,21 @@ use serde_json::{Value, json};
 use crate::support::{City, Server};
 
 #[actix_web::test]
+async fn a_body_is_json_whatever_it_is_called() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let path = format!("/v1/orders/{}/note", city.order_id().await);
+    for kind in ["application/x-www-form-urlencoded", "text/plain", "application/xml", "nonsense"] {
+        let named = [("content-type", kind)];
+        let body = br#"{"note":"x"}"#.to_vec();
+        city.platform.send(Method::POST, &path, &named, body).await.expect(200);
+        let form = city.platform.send(Method::POST, &path, &named, b"note=x".to_vec()).await;
+        form.expect_problem(400, "malformed");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn what_is_no_json_or_no_object_or_too_large_is_refused() {
     let server = Server::start_with(|config| config.server.body_limit_bytes = 8_192).await;
     let city = City::found(&server.url, &server.database).await;

@@ -392,3 +392,22 @@ async fn a_cancelled_order_takes_its_offers_back() {
     check_log(&server.database).await;
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn a_search_that_was_planned_does_not_begin_once_the_tenant_names_its_couriers() {
+    let server = Server::start_with(attentive).await;
+    let fleet = Fleet::found(&server, Some("one_by_one")).await;
+    let courier = fleet.courier(Some(50.0)).await;
+    let order = fleet.accepted(30).await;
+    fleet.city.platform.patch("/v1/tenant", json!({"offer_mode": "off"})).await.expect(200);
+    fleet.pass("25 minutes").await;
+    courier.stand(40.0).await;
+    fleet.settled().await;
+    assert_eq!(fleet.of_type("courier.searching", 0).await, [] as [Value; 0]);
+    // By whoever runs it all it still can be.
+    fleet.search(&order, json!({"drivers": [courier.id]})).await.expect(200);
+    let offer = courier.offer().await;
+    courier.answer(&offer, "accept").await.expect(200);
+    check_log(&server.database).await;
+    server.stop().await;
+}

@@ -57,6 +57,34 @@ async fn orders_that_nobody_at_the_store_can_see_are_told_of_once_in_ten_minutes
 }
 
 #[actix_web::test]
+async fn a_tablet_that_goes_while_an_order_waits_is_missed() {
+    let server = Server::start_with(attentive).await;
+    let fleet = Fleet::found(&server, None).await;
+    fleet.rule("accept_s", 3_600).await;
+    let channel = format!("store:{}", fleet.city.store);
+    let mut tablet = Phone::connect(&server.url, &fleet.city.store_token().await).await;
+    tablet.subscribe(&channel).await;
+    fleet.city.order_id().await;
+    for _ in 0..3 {
+        fleet.pass("61 seconds").await;
+        fleet.settled().await;
+    }
+    assert_eq!(fleet.of_type("store.silent", 0).await, [] as [Value; 0]);
+    tablet.drop_connection();
+    let mut ops = Phone::connect(&server.url, &fleet.city.ops_token().await).await;
+    until("the tablet to be gone", async || {
+        let reply = ops.ask(json!({"presence_stats": {"channel": channel}})).await;
+        (reply["presence_stats"]["num_clients"].as_u64().unwrap_or(0) == 0).then_some(())
+    })
+    .await;
+    fleet.pass("61 seconds").await;
+    let told = fleet.happened("store.silent", 0, 1).await;
+    assert_eq!(told[0]["store"], fleet.city.store.as_str());
+    check_log(&server.database).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_tablet_at_any_process_sees_the_orders_of_its_store() {
     let database = Scratch::create().await;
     // Only one of them looks at what is due.

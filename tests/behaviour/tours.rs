@@ -1,5 +1,6 @@
 //! Tours: in which order a courier goes to its stops, and who is told how many come before.
 
+use ordercast::domain::BatchId;
 use serde_json::{Value, json};
 
 use crate::support::{Courier, Fleet, Phone, Server, attentive, check_log};
@@ -63,6 +64,25 @@ async fn a_tour_is_set_by_its_courier_dispatchers_and_the_platform_and_told_wher
     // It is one tour, whatever its order.
     batches.dedup();
     assert_eq!(batches.len(), 1, "{batches:?}");
+    // Its stops are listed by it, the newest order first; not for the store, which is told no tours.
+    let alone = fleet.accepted(10).await;
+    fleet.assign(&alone, &fleet.courier(None).await).await;
+    let listed = format!("/v1/orders?batch={}", batches[0]);
+    for who in [&fleet.ops, &fleet.city.platform, &courier.rest] {
+        let page = who.get(&listed).await.expect(200);
+        let stops: Vec<_> = page["orders"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(stops, [&c, &b, &a]);
+    }
+    let none = format!("/v1/orders?batch={}", BatchId::new());
+    assert_eq!(fleet.ops.get(&none).await.expect(200)["orders"], json!([]));
+    let tablet = fleet.city.caller("store", "").await;
+    let refused = tablet.get(&listed).await.expect_problem(422, "validation");
+    assert_eq!(refused["fields"][0]["field"], "batch");
     // Three minutes for each stop before, to the same door.
     let mut etas = Vec::new();
     for order in [&c, &a, &b] {

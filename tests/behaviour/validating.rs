@@ -341,6 +341,9 @@ async fn parameters_that_do_not_do_are_refused_by_their_names() {
         ("orders?placed_from=monday", "placed_from"),
         ("orders?placed_to=1", "placed_to"),
         ("orders?updated_since=99999-01-01T00:00:00Z", "updated_since"),
+        ("orders?batch=7", "batch"),
+        ("orders?late=prep", "late"),
+        ("orders?late=", "late"),
         ("orders?sort=asc", "sort"),
         ("stores?limit=0", "limit"),
         ("stores?cursor=x", "cursor"),
@@ -360,6 +363,9 @@ async fn parameters_that_do_not_do_are_refused_by_their_names() {
         let problem = problem.expect_problem(422, "validation");
         assert_eq!(problem["fields"][0]["field"], field, "{query}");
     }
+    // A moment that PostgreSQL cannot hold.
+    let early = format!("/v1/orders?cursor=-377705023201000000.{order}");
+    city.platform.get(&early).await.expect_problem(422, "validation");
     let path = format!("/v1/orders/{order}/events");
     for (query, field) in [("limit=0", "limit"), ("wait=1", "wait"), ("after=no", "after")] {
         let problem = city.platform.get(&format!("{path}?{query}")).await;

@@ -22,7 +22,7 @@ impl Town<'_> {
     ) {
         let robo = self.world.apis[app].database.find_robo_couriers(&[order]).await;
         let robo = robo.unwrap().couriers.remove(&order);
-        let looked_up = LookedUp { candidates, attended: unseen_at.is_some(), unseen_at, robo };
+        let looked_up = LookedUp { candidates, unseen_at, robo };
         let change = Change {
             tenant: self.tenant(),
             by: Actor::system(),

@@ -34,6 +34,7 @@ const FIELDS: &[&str] = &[
     "dropoff_eta",
     "dropoff_eta_lo",
     "dropoff_eta_hi",
+    "return_eta",
     "reason",
     "late",
     "meta",
@@ -250,6 +251,7 @@ impl Fold {
                 ("dropoff_eta", "dropoff_eta"),
                 ("dropoff_eta_lo", "lo"),
                 ("dropoff_eta_hi", "hi"),
+                ("return_eta", "return_eta"),
             ] {
                 self.put(key, &data[from]);
             }
@@ -278,6 +280,7 @@ impl Fold {
                 for key in ["dropoff_eta", "dropoff_eta_lo", "dropoff_eta_hi"] {
                     self.put(key, &Value::Null);
                 }
+                self.put("return_eta", &data["return_eta"]);
             }
             "order.updated" => {
                 for field in data["fields"].as_array().into_iter().flatten() {
@@ -321,6 +324,7 @@ impl Fold {
             | "order.prep_changed" => self.put("ready_eta", &data["ready_eta"]),
             "order.redelivery" => {
                 self.put("reason", &Value::Null);
+                self.put("return_eta", &Value::Null);
                 self.put("attempt", &data["attempt"]);
             }
             "order.rejected" | "order.cancelled" | "order.failed" | "order.returning" => {

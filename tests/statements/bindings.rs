@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use ordercast::config::{Config, Overrides, Secret};
 use ordercast::domain::{
-    Actor, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment, Item,
-    OrderId, Place, ReasonCode, Refusal, Role, Status, Store, StoreId, TenantId, Undeliverable,
-    Vehicle, Window,
+    Actor, BatchId, Command, CredentialId, Draft, Driver, DriverId, Dropoff, Duty, Fulfilment,
+    Item, OrderId, Place, ReasonCode, Refusal, Role, Status, Store, StoreId, TenantId,
+    Undeliverable, Vehicle, Window,
 };
 use ordercast::store::{
     Change, Database, DriverPatch, IdempotencyKey, Listening, OrderFilter, Outcome, Scope,
@@ -362,6 +362,8 @@ async fn lists(walk: &Walk, sheet: &Sheet) {
         placed_from: Some(before),
         placed_to: Some(after),
         updated_since: Some(before),
+        batch: None,
+        late: Some(false),
         before: Some((after, order.id)),
     };
     let all = OrderFilter::default;
@@ -372,6 +374,8 @@ async fn lists(walk: &Walk, sheet: &Sheet) {
             (OrderFilter { statuses: Some(vec![Status::Ready]), ..all() }, false),
             (OrderFilter { statuses: Some(vec![Status::Cancelled]), ..all() }, true),
             (OrderFilter { updated_since: Some(after), ..all() }, false),
+            (OrderFilter { batch: Some(BatchId::new()), ..all() }, false),
+            (OrderFilter { late: Some(true), ..all() }, false),
             (OrderFilter { before: Some((before, order.id)), ..all() }, false),
         ] {
             let page = walk.database.list_orders(walk.tenant, scope, &filter, 5).await.unwrap();

@@ -88,42 +88,55 @@ const CALLS: &[(Statement, &str, i64)] = &[
     (statement::LIST_OPEN_ORDERS, "(id('tenant', 3), null, null, 2001)", 60),
     (
         statement::LIST_ORDERS,
-        "($tenant, null, null, null, null, null, null, null, null, null, null, false, 26)",
+        "($tenant, null, null, null, null, null, null, null, null, null, null, null, null, false, 26)",
         1,
     ),
     (
         statement::LIST_ORDERS,
-        "($tenant, null, null, null, null, null, null, null, null, '2030-01-01 00:25Z', \
+        "($tenant, null, null, null, null, null, null, null, null, null, null, '2030-01-01 00:25Z', \
        id('order', 1500), false, 26)",
         1,
     ),
     (
         statement::LIST_ORDERS,
-        "(id('tenant', 3), array['ready'], null, null, null, null, null, null, null, null, null, \
+        "(id('tenant', 3), array['ready'], null, null, null, null, null, null, null, null, null, null, null, \
        true, 26)",
         1,
     ),
     (
         statement::LIST_ORDERS,
-        "($tenant, array['placed'], null, null, null, null, null, null, null, null, null, true, 26)",
+        "($tenant, array['placed'], null, null, null, null, null, null, null, null, null, null, null, true, 26)",
         1,
     ),
     (
         statement::LIST_ORDERS,
         "($tenant, null, null, null, null, null, null, null, \
-       '2030-01-01 00:08Z'::timestamptz + $last * interval '1 second', null, null, false, 26)",
+       '2030-01-01 00:08Z'::timestamptz + $last * interval '1 second', null, null, null, null, false, 26)",
         2,
     ),
     (
         statement::LIST_STORE_ORDERS,
-        "(id('tenant', 3), array['placed'], null, null, null, null, null, null, null, null, null, \
+        "(id('tenant', 3), array['placed'], null, null, null, null, null, null, null, null, null, null, null, \
        id('store', 3), true, 26)",
         1,
     ),
     (
         statement::LIST_DRIVER_ORDERS,
-        "(id('tenant', 3), array['placed'], null, null, null, null, null, null, null, null, null, \
+        "(id('tenant', 3), array['placed'], null, null, null, null, null, null, null, null, null, null, null, \
        id('driver', 3), true, 26)",
+        1,
+    ),
+    // The stops of a tour; what was placed up to a moment long ago.
+    (
+        statement::LIST_ORDERS,
+        "($tenant, null, null, null, null, null, null, null, null, id('order', 3), null, null, null, \
+       false, 26)",
+        1,
+    ),
+    (
+        statement::LIST_ORDERS,
+        "($tenant, null, null, null, null, null, null, '2030-01-01 00:20Z', null, null, null, null, \
+       null, false, 26)",
         1,
     ),
 ];

@@ -30,30 +30,41 @@ const SAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             // The first page, and one far from it.
             (
-                "null, null, null, null, null, null, null, null, null, null, false, 26",
+                "null, null, null, null, null, null, null, null, null, null, null, null, false, 26",
                 "orders_tenant_created",
             ),
             (
-                "null, null, null, null, null, null, null, null, '2030-01-01 02:00Z', id('order', 7203), \
+                "null, null, null, null, null, null, null, null, null, null, '2030-01-01 02:00Z', id('order', 7203), \
           false, 26",
                 "orders_tenant_created",
             ),
             // What the store has to do, what one courier did, one order by the platform's name.
             (
-                "array['placed'], null, null, null, null, null, null, null, null, null, true, 26",
+                "array['placed'], null, null, null, null, null, null, null, null, null, null, null, true, 26",
                 "orders_tenant_open",
             ),
             (
-                "null, null, null, id('driver', 3), null, null, null, null, null, null, false, 26",
+                "null, null, null, id('driver', 3), null, null, null, null, null, null, null, null, false, 26",
                 "orders_driver_created",
             ),
             (
-                "null, null, null, null, 'order 403', null, null, null, null, null, false, 26",
+                "null, null, null, null, 'order 403', null, null, null, null, null, null, null, false, 26",
                 "orders_external_id_tenant_id_key",
+            ),
+            // The stops of a tour; what was placed up to a moment.
+            (
+                "null, null, null, null, null, null, null, null, id('order', 3), null, null, null, \
+          false, 26",
+                "orders_tenant_batch",
+            ),
+            (
+                "null, null, null, null, null, null, '2030-01-01 00:01Z', null, null, null, null, \
+          null, false, 26",
+                "orders_tenant_created",
             ),
             // What has changed since the last look.
             (
-                "null, null, null, null, null, null, null, '2030-01-01 05:40Z', null, null, false, 26",
+                "null, null, null, null, null, null, null, '2030-01-01 05:40Z', null, null, null, null, false, 26",
                 "orders_tenant_closed",
             ),
         ],
@@ -62,16 +73,16 @@ const SAMPLES: &[(&str, &[(&str, &str)])] = &[
         "list_store_orders",
         &[
             (
-                "null, null, null, null, null, null, null, null, null, null, id('store', 3), false, 26",
+                "null, null, null, null, null, null, null, null, null, null, null, null, id('store', 3), false, 26",
                 "orders_store_created",
             ),
             (
-                "null, null, null, null, null, null, null, null, '2030-01-01 02:00Z', \
+                "null, null, null, null, null, null, null, null, null, null, '2030-01-01 02:00Z', \
           id('order', 7003), id('store', 3), false, 26",
                 "orders_store_created",
             ),
             (
-                "array['placed'], null, null, null, null, null, null, null, null, null, id('store', 3), \
+                "array['placed'], null, null, null, null, null, null, null, null, null, null, null, id('store', 3), \
           true, 26",
                 "orders_store_open",
             ),
@@ -81,11 +92,11 @@ const SAMPLES: &[(&str, &[(&str, &str)])] = &[
         "list_driver_orders",
         &[
             (
-                "null, null, null, null, null, null, null, null, null, null, id('driver', 3), false, 26",
+                "null, null, null, null, null, null, null, null, null, null, null, null, id('driver', 3), false, 26",
                 "orders_driver_created",
             ),
             (
-                "array['ready'], null, null, null, null, null, null, null, null, null, id('driver', 3), \
+                "array['ready'], null, null, null, null, null, null, null, null, null, null, null, id('driver', 3), \
           true, 26",
                 "orders_driver_open",
             ),

@@ -84,6 +84,7 @@ function change(order, type, data, at) {
       step(order, "on_the_way", at);
       if (type === "order.redelivery") {
         delete order.reason;
+        delete order.return_eta;
         attempt(order, data);
         // Another attempt has come to no door yet.
         order.steps = order.steps?.filter(({ step }) => step !== "arriving" && step !== "returning");
@@ -108,6 +109,7 @@ function change(order, type, data, at) {
       setLeg(order, order.fulfilment === "delivery" ? "en_route" : order.leg);
       attempt(order, data);
       arrival(order, {});
+      assign(order, data, ["return_eta"]);
       delete order.eta_source;
       // Falls through: it has a reason, too.
     case "order.rejected":
@@ -174,9 +176,9 @@ function arrival(order, { dropoff_eta, lo, hi, source }) {
   if (source) order.eta_source = source;
 }
 
-/** When it is picked up and delivered, where an event says so. */
+/** When it is picked up, delivered or brought back, where an event says so. */
 function times(order, data) {
-  assign(order, data, ["pickup_eta"]);
+  assign(order, data, ["pickup_eta", "return_eta"]);
   if (data.dropoff_eta) arrival(order, data);
   else if (data.source) order.eta_source = data.source;
 }

@@ -132,7 +132,7 @@ export function dueOf(order, now) {
     preparing: [order.ready_eta, "by"],
     ready: [order.stamps?.ready, "since"],
     picked_up: [order.dropoff_eta_hi ?? order.dropoff_eta, "by"],
-    returning: [order.dropoff_eta, "by"],
+    returning: [order.return_eta, "by"],
   }[status] ?? [];
   return at ? { at, word, left: Date.parse(at) - now, time: timeOf(at, tz) } : null;
 }

@@ -74,6 +74,7 @@ export function timesOf(order) {
     accepted: said("Ready", order.ready_eta),
     preparing: said("Ready", order.ready_eta),
     ready: said("Pick-up", order.pickup_eta),
+    returning: said("Back", order.return_eta),
   }[status] ?? "";
   return [next, status === "placed" ? "" : said("ETA", order.dropoff_eta)];
 }

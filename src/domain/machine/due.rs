@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::{Actor, Ask, Command, Leg, Notice, Order, ReasonCode, Status};
 
 use super::estimate::{earlier, later, minutes};
-use super::{Facts, Judgement, Step, merged};
+use super::{Facts, Judgement, Step, WATCH_EVERY, merged};
 
 /// A placed order that nobody has answered so long may be one that nobody can see.
 const UNSEEN_AFTER: Duration = Duration::from_mins(1);
@@ -17,8 +17,15 @@ impl Order {
     /// will. It hangs on the order alone, so it moves only when the order changes.
     pub fn due(&self) -> Option<Timestamp> {
         let late = self.next_late().map(|(at, _notice)| at);
-        let due = [self.step_due(), self.search_due(), self.look_due(), self.walk_due(), late];
+        let due = [self.step_due(), self.search_due(), self.walk_due(), late];
         due.into_iter().flatten().min()
+    }
+
+    /// When it is next looked whether anybody at the store can see it: first when it has waited for a
+    /// while, then again and again, as whoever saw it may have gone. `None` once it was told that
+    /// nobody can, or nobody has to.
+    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        self.look_due().map(|first| if first > now { first } else { later(now, WATCH_EVERY) })
     }
 
     /// Whether it is to be looked every [`super::WATCH_EVERY`] where its courier is.
@@ -45,7 +52,7 @@ impl Order {
         }
     }
 
-    /// When it is to be looked whether anybody at the store can see it.
+    /// When it is first to be looked whether anybody at the store can see it.
     fn look_due(&self) -> Option<Timestamp> {
         let waits = self.status == Status::Placed && !self.told.contains(&Notice::Silence);
         self.stamps.placed.filter(|_| waits).map(|at| later(at, UNSEEN_AFTER))
@@ -80,9 +87,16 @@ impl Order {
                 offers: &offers,
                 ..*facts
             };
-            if facts.attended && order.look_due().is_some_and(|at| at <= facts.now) {
+            if facts.unseen && order.look_due().is_some_and(|at| at <= facts.now) {
                 let mut order = order.clone();
                 order.told.push(Notice::Silence);
+                steps.push(Step { order, events: Vec::new(), offers: Vec::new() });
+                continue;
+            }
+            if facts.rules.offers.mode.is_none() && order.is_to_be_searched(facts.now) {
+                // Planned before the tenant said that it names its couriers itself.
+                let mut order = order.clone();
+                order.search.at = None;
                 steps.push(Step { order, events: Vec::new(), offers: Vec::new() });
                 continue;
             }
@@ -146,6 +160,11 @@ impl Order {
             | Status::Returning
             | Status::Returned => None,
         }
+    }
+
+    /// Whether a search for its courier is due to begin.
+    fn is_to_be_searched(&self, now: Timestamp) -> bool {
+        self.leg == Leg::None && self.search_due().is_some_and(|at| at <= now)
     }
 
     /// What is due of a search, if it was looked who could be asked.

@@ -109,6 +109,17 @@ fn forecast(order: &Order, facts: &Facts<'_>) -> (Option<Timestamp>, Option<Time
     }
 }
 
+/// When an order that was turned back is at its store, from where its courier is, or else from the
+/// door; of one that was on its way already, what was expected before.
+fn way_back(order: &Order, facts: &Facts<'_>) -> Option<Timestamp> {
+    let courier = courier(order, facts);
+    let vehicle = courier.map_or(ASSUMED_VEHICLE, |courier| courier.driver.vehicle.kind.as_str());
+    let door = order.dropoff.as_ref().map(|door| door.place);
+    let from = whereabouts(courier, facts.now).or(door.filter(|_| order.return_eta.is_none()));
+    let there = from.map(|from| later(facts.now, travel_time(from, facts.store.place, vehicle)));
+    there.or(order.return_eta)
+}
+
 /// Whether what a platform or a courier has said is not old yet.
 fn word_holds(order: &Order, now: Timestamp) -> bool {
     let said = matches!(order.eta_source, Some(EtaSource::Platform | EtaSource::Driver));
@@ -126,6 +137,10 @@ fn set(order: &mut Order, pickup: Option<Timestamp>, dropoff: Option<Timestamp>,
 
 /// Computes the times anew, as part of what has just happened to the order: its event tells them.
 pub(super) fn refresh(order: &mut Order, facts: &Facts<'_>) {
+    if order.status == Status::Returning {
+        order.return_eta = way_back(order, facts);
+        return;
+    }
     if word_holds(order, facts.now) {
         return;
     }

@@ -77,8 +77,8 @@ pub struct Facts<'a> {
     pub offers: &'a [Offer],
     /// Who could be asked now, the best first; `None` when nobody has looked.
     pub candidates: Option<&'a [Candidate]>,
-    /// Whether it was looked that somebody at the store can see the order.
-    pub attended: bool,
+    /// Whether it was looked, nobody at the store can see the order, and that is to be told.
+    pub unseen: bool,
     /// When it happened by the actor's device, if the device said so.
     pub occurred_at: Option<Timestamp>,
     /// The version that the caller has seen, if it insists on it.

@@ -104,6 +104,7 @@ fn unplaced(draft: Draft, by: &Actor, facts: &Facts<'_>) -> Order {
         dropoff_eta: None,
         dropoff_eta_lo: None,
         dropoff_eta_hi: None,
+        return_eta: None,
         eta_source: None,
         eta_at: None,
         search: Search::default(),

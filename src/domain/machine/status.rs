@@ -193,6 +193,7 @@ pub(super) fn turn_back(advance: &mut Advance<'_>, given: &Given) -> Done {
         advance.order.leg = Leg::EnRoute;
     }
     eta::clear_dropoff(&mut advance.order);
+    expect(advance, Status::Returning);
     advance.order.reason = Some(reason.clone());
     let attempt = advance.order.attempt;
     advance.enter(Status::Returning, Fact::Returning { reason, attempt });
@@ -216,6 +217,7 @@ pub(super) fn returned(advance: &mut Advance<'_>, proofs: &[Proof]) -> Done {
 pub(super) fn redeliver(advance: &mut Advance<'_>) {
     advance.order.told.retain(|notice| *notice != crate::domain::Notice::NearDoor);
     set_out(advance);
+    advance.order.return_eta = None;
     advance.order.attempt += 1;
     advance.order.reason = None;
     let (attempt, dropoff_eta) = (advance.order.attempt, advance.order.dropoff_eta);

@@ -107,6 +107,27 @@ pub struct ReasonData {
     pub place: Place,
 }
 
+/// It is brought back, and why. Some codes are `other` to those outside.
+#[derive(ToSchema)]
+pub struct ReturningData {
+    /// The code.
+    pub code: ReasonCode,
+    /// Who said so.
+    pub by: Role,
+    /// In words; for dispatchers, the platform and who wrote it.
+    #[schema(required = false)]
+    pub note: String,
+    /// Which attempt at delivering this was; not for customers.
+    #[schema(required = false)]
+    pub attempt: i32,
+    /// When it is expected at the store; not for customers.
+    #[schema(required = false)]
+    pub return_eta: Time,
+    /// Where the actor's device was; for dispatchers and the platform.
+    #[schema(required = false)]
+    pub place: Place,
+}
+
 /// It is on the way.
 #[derive(ToSchema)]
 pub struct PickedUpData {
@@ -255,6 +276,9 @@ pub struct CourierData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// When it is expected back at the store, if it is brought back; not for customers.
+    #[schema(required = false)]
+    pub return_eta: Time,
     /// By whose word.
     #[schema(required = false)]
     pub source: EtaSource,
@@ -320,6 +344,9 @@ pub struct EtaData {
     /// Not after.
     #[schema(required = false)]
     pub hi: Time,
+    /// When it is expected back at the store, if it is brought back; not for customers.
+    #[schema(required = false)]
+    pub return_eta: Time,
     /// By whose word.
     #[schema(required = false)]
     pub source: EtaSource,

@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::data::{
     CourierData, DutyData, EtaData, LateData, NearData, NotedData, PausedData, PickedUpData,
     PlainData, PrepData, ProofAddedData, ProofsData, ReadyData, ReasonData, RedeliveryData,
-    RevokedData, ScheduledData, SearchingData, UnassignedData, UpdatedData,
+    ReturningData, RevokedData, ScheduledData, SearchingData, UnassignedData, UpdatedData,
 };
 use super::{DriverId, EventId, OfferData, Order, OrderId, Role, StoreId, TenantId, Time};
 
@@ -137,7 +137,7 @@ kinds! {
     "order.picked_up" PickedUpData;
     "order.delivered" ProofsData;
     "order.failed" ReasonData;
-    "order.returning" ReasonData;
+    "order.returning" ReturningData;
     "order.returned" ProofsData;
     "order.redelivery" RedeliveryData;
     "order.updated" UpdatedData;

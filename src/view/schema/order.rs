@@ -92,7 +92,10 @@ pub struct Order {
     /// Not after.
     #[schema(required = false)]
     pub dropoff_eta_hi: Time,
-    /// By whose word.
+    /// When it is expected back at the store; not for customers.
+    #[schema(required = false)]
+    pub return_eta: Time,
+    /// By whose word the times at store and door are.
     #[schema(required = false)]
     pub eta_source: EtaSource,
     /// The tour of its courier that it is part of; not for stores and customers.

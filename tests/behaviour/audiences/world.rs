@@ -140,7 +140,7 @@ impl World {
             stops_before: None,
             offers: &[],
             candidates: None,
-            attended: false,
+            unseen: false,
             occurred_at: None,
             if_match: None,
         };

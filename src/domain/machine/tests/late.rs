@@ -66,17 +66,22 @@ fn what_is_not_late_is_not_told_and_only_the_system_tells() {
 }
 
 #[test]
-fn an_order_that_nobody_has_seen_for_a_minute_is_looked_after_once() {
+fn an_order_that_waits_is_looked_after_each_minute_until_nobody_can_see_it() {
     let mut scene = Scene::of(draft(Delivery));
-    assert_eq!(scene.order.due(), Some(scene.now + SignedDuration::from_mins(1)));
-    scene.come_due(ON_TIME);
-    assert_eq!(scene.steps(), [], "nobody has looked");
-    scene.attended = true;
+    let minute = SignedDuration::from_mins(1);
+    let placed = scene.now;
+    assert_eq!(scene.order.next_look(placed), Some(placed + minute));
+    assert_eq!(scene.order.next_look(placed + minute / 2), Some(placed + minute));
+    scene.now = placed + minute;
+    assert_eq!(scene.steps(), [], "somebody can, or nobody has looked");
+    assert_eq!(scene.order.next_look(scene.now), Some(scene.now + minute));
+    scene.now += minute;
+    scene.unseen = true;
     let version = scene.order.version;
     assert_eq!(scene.settled(), [""; 0], "that is the store's affair, not the order's");
     assert_eq!(
         (scene.order.told.as_slice(), scene.order.version),
         ([Notice::Silence].as_slice(), version)
     );
-    assert_eq!(scene.steps(), []);
+    assert_eq!((scene.steps(), scene.order.next_look(scene.now)), (vec![], None));
 }

@@ -120,7 +120,7 @@ struct Scene {
     stops_before: Option<i32>,
     offers: Vec<Offer>,
     candidates: Option<Vec<Candidate>>,
-    attended: bool,
+    unseen: bool,
     order: Order,
 }
 
@@ -165,7 +165,7 @@ fn bare(now: Timestamp, store: &Store) -> Facts<'_> {
         stops_before: None,
         offers: &[],
         candidates: None,
-        attended: false,
+        unseen: false,
         occurred_at: None,
         if_match: None,
     }
@@ -187,7 +187,7 @@ impl Scene {
             stops_before: None,
             offers: Vec::new(),
             candidates: None,
-            attended: false,
+            unseen: false,
             order,
         }
     }
@@ -237,7 +237,7 @@ impl Scene {
             stops_before: self.stops_before,
             offers: &self.offers,
             candidates: self.candidates.as_deref(),
-            attended: self.attended,
+            unseen: self.unseen,
             occurred_at: self.occurred_at,
             if_match: self.if_match,
             ..bare(self.now, &self.store)
