@@ -1,5 +1,5 @@
 // The dispatch board in Chromium: what it shows, assigning by drag and by keyboard, refusals, alarms,
-// the past of an order; whether everybody can use it; and thousands of orders and couriers.
+// the past of an order; and whether everybody can use it. Thousands of couriers: tests/screens.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
