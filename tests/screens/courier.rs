@@ -1,5 +1,6 @@
 //! A courier's phone: from the offer to the hand-over, also where there is no network.
 
+use fantoccini::key::Key;
 use serde_json::{Value, json};
 
 use crate::page::{Page, Screen};
@@ -95,6 +96,62 @@ async fn an_order_is_offered_fetched_proved_and_handed_over() {
     let kinds: Vec<_> = proofs.as_array().unwrap().iter().map(|proof| &proof["kind"]).collect();
     assert_eq!(kinds, ["photo", "pin"]);
     assert_eq!(proofs[0]["content_type"], "image/jpeg");
+    stage.server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_signature_is_given_by_keyboard_alone() {
+    let stage = Stage::set().await;
+    let page = phone(&stage).await;
+    let order = stage.order(json!({"proof_required": {"signature": true}})).await;
+    stage.act(&stage.ops, &order, "accept", json!({"prep_min": 15})).await;
+    stage.city.assign(&order.id).await;
+    let courier = stage.courier().await;
+    for step in ["at_store", "pickup", "at_door"] {
+        stage.act(&courier, &order, step, json!({})).await;
+    }
+    next(&page, "Delivered").await;
+    page.tab_to("#next").await;
+    page.press(Key::Enter).await;
+    page.until("it is asked for proofs", "document.getElementById('proof').open").await;
+    page.tab_to("#proof-yes").await;
+    page.press(Key::Enter).await;
+    let refused = "document.getElementById('proof-note').textContent.includes('name typed')";
+    page.until("an empty field is no signature", refused).await;
+    page.tab_to("#signer").await;
+    page.keys("Ann Lee".chars()).await;
+    // White but for what is written.
+    let ink = "(() => {
+        const { width, height } = document.getElementById('pad');
+        const { data } = document.getElementById('pad').getContext('2d').getImageData(0, 0, width, height);
+        return data.filter((value, nth) => nth % 4 === 0 && value < 100).length;
+      })()";
+    let written = page.run(ink).await.as_u64();
+    assert!(written > Some(500), "{written:?} dark pixels");
+    page.assert_accessible("a typed signature").await;
+    page.tab_to("#pad-clear").await;
+    page.press(Key::Enter).await;
+    assert_eq!(page.run(ink).await, 0, "it is clear");
+    page.tab_to("#signer").await;
+    page.keys("Ann Lee of the second floor on the left, with all her names".chars()).await;
+    assert!(page.run(ink).await.as_u64() > Some(500), "however long it is");
+    // Nothing of it is cut off at the sides.
+    let margin = "(() => {
+        const pad = document.getElementById('pad');
+        const pen = pad.getContext('2d');
+        return [0, pad.width - 8].every((left) =>
+          pen.getImageData(left, 0, 8, pad.height).data.every((value) => value === 255));
+      })()";
+    assert_eq!(page.run(margin).await, true);
+    // Enter in the field does what the button does.
+    page.press(Key::Enter).await;
+    stage.until_it_is(&order, "status", "delivered").await;
+    let path = format!("/v1/orders/{}/proofs", order.id);
+    let proof = stage.ops.get(&path).await.expect(200)["proofs"][0].take();
+    assert_eq!(
+        (&proof["kind"], &proof["content_type"]),
+        (&json!("signature"), &json!("image/png"))
+    );
     stage.server.stop().await;
 }
 

@@ -4,11 +4,8 @@
 use fantoccini::key::Key;
 use serde_json::json;
 
-use crate::page::{Page, Screen};
+use crate::page::{Page, ROUND, Screen};
 use crate::stage::Stage;
-
-/// Presses of Tab that go around the fullest of our pages.
-const ROUND: usize = 80;
 
 /// Notes whatever gets the focus.
 const WATCH: &str = "window.reached = new Set();

@@ -15,6 +15,9 @@ use crate::support::until_within;
 /// The longest anything in a browser is waited for: machines are busy, and only a failure uses it up.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Presses of Tab that go around the fullest of our pages.
+pub const ROUND: usize = 80;
+
 /// What a page is looked at on.
 #[derive(Clone, Copy)]
 pub enum Screen {
@@ -152,6 +155,18 @@ impl Page {
 
     pub async fn press(&self, key: Key) {
         self.keys([key.into()]).await;
+    }
+
+    /// Goes to what a selector finds by the Tab key, as those do who have no pointer.
+    pub async fn tab_to(&self, selector: &str) {
+        let there = format!("document.activeElement.matches('{selector}')");
+        for _ in 0..ROUND {
+            if self.run(&there).await == true {
+                return;
+            }
+            self.press(Key::Tab).await;
+        }
+        panic!("{selector} is not reached by Tab");
     }
 
     /// Calls a method of the `DevTools` protocol.

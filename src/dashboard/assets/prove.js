@@ -7,6 +7,9 @@ import { canScan, scan } from "./scan.js";
 const PICTURE_MAX = 200_000;
 /** Longest side of a photo, in pixels, tried in this order until it is small enough. */
 const SIDES = [1_280, 960, 640];
+/** How a typed name is written: as by a pen, where the device knows how. */
+const HAND = "\"Snell Roundhand\", \"Segoe Script\", \"Dancing Script\", cursive";
+const INK = "#111";
 const HEADS = { pickup: "Pick-up", dropoff: "Hand over", return: "Bring back" };
 
 let photo = "";
@@ -46,11 +49,32 @@ function complain(text) {
   note.hidden = !text;
 }
 
-function clearPad() {
+function emptyPad() {
   drawn = false;
   const pen = pad().getContext("2d");
   pen.fillStyle = "#fff";
   pen.fillRect(0, 0, pad().width, pad().height);
+}
+
+function clearPad() {
+  emptyPad();
+  byId("signer").value = "";
+}
+
+/** Writes the signer's name on the pad, for who signs with no finger: the proof is the same. */
+function writeName() {
+  emptyPad();
+  const name = byId("signer").value.trim();
+  if (!name) return;
+  const { width, height } = pad();
+  const pen = pad().getContext("2d");
+  const font = (size) => { pen.font = `italic ${size}px ${HAND}`; };
+  font(height / 3);
+  const by = (width * 0.9) / pen.measureText(name).width;
+  if (by < 1) font(Math.floor((height / 3) * by));
+  Object.assign(pen, { fillStyle: INK, textAlign: "center", textBaseline: "middle" });
+  pen.fillText(name, width / 2, height / 2);
+  drawn = true;
 }
 
 /** Makes the pad one that can be written on. */
@@ -64,6 +88,8 @@ function beWritten() {
   let writing = false;
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
+    // A hand and a typed name are two signatures.
+    if (byId("signer").value) clearPad();
     writing = true;
     pen.beginPath();
     pen.moveTo(...place(event));
@@ -71,7 +97,7 @@ function beWritten() {
   canvas.addEventListener("pointermove", (event) => {
     if (!writing) return;
     drawn = true;
-    Object.assign(pen, { lineWidth: 4, lineCap: "round", lineJoin: "round", strokeStyle: "#111" });
+    Object.assign(pen, { lineWidth: 4, lineCap: "round", lineJoin: "round", strokeStyle: INK });
     pen.lineTo(...place(event));
     pen.stroke();
   });
@@ -84,6 +110,7 @@ function beWritten() {
 export function begin() {
   beWritten();
   byId("pad-clear").addEventListener("click", clearPad);
+  byId("signer").addEventListener("input", writeName);
   byId("proof-no").addEventListener("click", () => sheet().close());
   byId("scan-bag").hidden = !canScan();
   byId("scan-bag").addEventListener("click", async () => {
@@ -135,7 +162,7 @@ function confirm() {
       if (!photo) return complain("Take the photo first.");
       proofs.push({ point, kind, data: photo, content_type: "image/jpeg" });
     } else if (kind === "signature") {
-      if (!drawn) return complain("It is to be signed first.");
+      if (!drawn) return complain("It is to be signed first, or the signer’s name typed.");
       proofs.push({ point, kind, data: bare(pad().toDataURL("image/png")), content_type: "image/png" });
     } else if (kind === "scan") {
       if (!code) return complain("Scan the code on the bag, or type it.");
