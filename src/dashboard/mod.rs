@@ -79,6 +79,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/fold.js" SCRIPT "fold.js"
     "/assets/geo.js" SCRIPT "geo.js"
     "/assets/hands.js" SCRIPT "hands.js"
+    "/assets/holding.js" SCRIPT "holding.js"
     "/assets/icon.svg" DRAWING "icon.svg"
     "/assets/icons.svg" DRAWING "icons.svg"
     "/assets/journey.js" SCRIPT "journey.js"
@@ -107,6 +108,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/track.css" STYLE "track.css"
     "/assets/track.js" SCRIPT "track.js"
     "/assets/tracker.js" SCRIPT "tracker.js"
+    "/assets/undone.js" SCRIPT "undone.js"
     "/assets/whereabouts.js" SCRIPT "whereabouts.js"
 };
 

@@ -120,3 +120,50 @@ async fn everybody_can_use_a_couriers_phone() {
     assert_for_everybody(&page, "a problem").await;
     stage.server.stop().await;
 }
+
+/// Waits until this has the focus.
+async fn holds(page: &Page, what: &str, selector: &str) {
+    page.until(what, &format!("document.activeElement.matches('{selector}')")).await;
+}
+
+#[actix_web::test]
+async fn who_works_by_keyboard_stays_where_they_were() {
+    let stage = Stage::set().await;
+    let page = stage.enter(Screen::Tablet, "/store", &stage.city.store_token().await).await;
+    let (first, second) = (stage.cooking().await, stage.cooking().await);
+    page.until("both cook", "document.querySelectorAll('#preparing .slipcard').length === 2").await;
+    // What is made ready stands in another column, and another button is on it.
+    page.tab_to("#preparing .next").await;
+    page.press(Key::Enter).await;
+    page.until("it is ready", "document.querySelector('#ready .slipcard')").await;
+    holds(&page, "it goes with its order", "#ready .slipcard *").await;
+    // What is called off is put away, one after the other.
+    for order in [&first, &second] {
+        stage.act(&stage.ops, order, "cancel", json!({"reason": "duplicate"})).await;
+    }
+    page.until("both are told", "document.querySelectorAll('.alert').length === 2").await;
+    page.tab_to(".alert button").await;
+    page.press(Key::Enter).await;
+    page.until("one is put away", "document.querySelectorAll('.alert').length === 1").await;
+    holds(&page, "the other is next", ".alert button").await;
+    page.press(Key::Enter).await;
+    holds(&page, "no other is left", "#pause").await;
+    // Closed and open again.
+    page.press(Key::Enter).await;
+    page.until("it asks for how long", "document.getElementById('pausing').open").await;
+    page.tab_to("#pausing .sure").await;
+    page.press(Key::Enter).await;
+    page.until("it is closed", "!document.getElementById('paused').hidden").await;
+    holds(&page, "it can be opened", "#resume").await;
+    page.press(Key::Enter).await;
+    page.until("it is open", "document.getElementById('paused').hidden").await;
+    holds(&page, "it can be closed", "#pause").await;
+
+    let page = stage.enter(Screen::Desk, "/dispatch", &stage.city.ops_token().await).await;
+    page.tab_to("#only-late").await;
+    page.keys([' ']).await;
+    page.tab_to("#unfilter").await;
+    page.press(Key::Enter).await;
+    holds(&page, "it can be searched", "#find").await;
+    stage.server.stop().await;
+}

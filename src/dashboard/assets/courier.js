@@ -15,6 +15,7 @@ import {
   DROPS, FAILS, foreseen, inTurn, missing, proved, stepOf, waitAtDoor, wayOut,
 } from "./stops.js";
 import { Tracker } from "./tracker.js";
+import { tellUndone } from "./undone.js";
 
 /** Two taps within this time are one, in milliseconds. */
 const TWICE = 700;
@@ -48,7 +49,7 @@ let outbox = null;
 let client = null;
 let driver = null;
 let frame = 0;
-let tapped = 0;
+let tapped = -Infinity;
 let said = null;
 /** Keys of taps whose PIN is looked at, so that a wrong one is asked for again. */
 const pins = new Map();
@@ -196,10 +197,7 @@ function refused({ key, method, about }, why) {
 
 /** Says what needs to be known, and keeps it until it is put away. */
 function complain(text) {
-  const item = byId("not-done").content.firstElementChild.cloneNode(true);
-  setText(item.firstElementChild, text);
-  item.lastElementChild.addEventListener("click", () => item.remove());
-  byId("refused").append(item);
+  tellUndone(text);
   setText(byId("alarm"), text);
 }
 

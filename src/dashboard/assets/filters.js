@@ -53,6 +53,7 @@ export class Filters {
   #change() {
     const given = byId("find").value || this.store || this.courier
       || ["only-late", "only-unassigned", "only-area"].some((id) => byId(id).checked);
+    if (!given && document.activeElement === byId("unfilter")) byId("find").focus();
     byId("unfilter").hidden = !given;
     byId("unfold").textContent = given ? "Filtered" : "Filter";
     this.#onChange();

@@ -4,6 +4,7 @@
 
 import { keepAwake } from "./awake.js";
 import { fold, isFinished, moves } from "./fold.js";
+import { holding } from "./holding.js";
 import { Outbox } from "./outbox.js";
 import { byId, claimsOf, clock, daySpanOf, minutes, run, setText, timeOf } from "./page.js";
 import { Sound } from "./sound.js";
@@ -259,10 +260,12 @@ function draw() {
   frame = 0;
   if (!store?.name) return;
   const now = clock.now();
-  drawHead(now);
-  drawRinging(now);
-  drawCouriers(now);
-  drawLanes(now);
+  holding(() => {
+    drawHead(now);
+    drawRinging(now);
+    drawCouriers(now);
+    drawLanes(now);
+  }, heirOf);
   const shown = orders.get(detail.id);
   if (shown) detail.show(shown, outbox.about(shown.id));
 }
@@ -356,6 +359,12 @@ function drawCouriers(now) {
   }));
 }
 
+/** Who has the focus after a part that is not there any more. */
+function heirOf(part) {
+  const after = { pause: "resume", resume: "pause", unmute: "sound", ringing: "pause" }[part.id];
+  return after ? byId(after) : part.closest(".slipcard")?.querySelector(".code");
+}
+
 /** The column of an order; none for what rings. */
 function laneOf({ status, window }) {
   // Accepted long before: it waits for its time.
@@ -386,12 +395,8 @@ function drawLanes(now) {
     list.forEach((order, nth) => {
       const card = cardOf(order);
       drawCard(card, order, now);
-      // Only what stands elsewhere is moved, so that the focus stays where it is.
-      if (place.children[nth] !== card.element) {
-        const focused = card.element.contains(document.activeElement) ? document.activeElement : null;
-        place.insertBefore(card.element, place.children[nth] ?? null);
-        focused?.focus({ preventScroll: true });
-      }
+      // Only what stands elsewhere is moved.
+      if (place.children[nth] !== card.element) place.insertBefore(card.element, place.children[nth] ?? null);
     });
     while (place.children.length > list.length) place.lastElementChild.remove();
   }
