@@ -41,6 +41,8 @@ export class Board {
   #stale = new Set(["lanes", "crew", "alarms"]);
   #timer = 0;
   #drawn = 0;
+  /** How many couriers and stores there are, in words. */
+  #duty = "";
   #names = {
     courier: (id) => this.#fleet.courierName(id),
     store: (id) => this.#fleet.storeName(id),
@@ -95,6 +97,7 @@ export class Board {
       bounds: () => this.#map.bounds(),
       onChange: () => {
         this.#mark("lanes");
+        this.#map.narrow(this.#filters.parties());
         this.#map.frame(this.#filters.store || this.#filters.courier);
       },
     });
@@ -121,8 +124,11 @@ export class Board {
   begin(client, token) {
     [this.#client, this.#token] = [client, token];
     for (const id of [...this.#fleet.entries.keys()]) this.#fleet.forget(id);
+    const [stores, places] = [this.#fleet.stores, this.#fleet.places].map((known) => [...known.keys()]);
     for (const known of [this.#fleet.couriers, this.#fleet.stores, this.#fleet.places]) known.clear();
     this.select(null);
+    for (const id of stores) this.#map.store(id);
+    for (const id of places) this.#map.courier(id);
     client.subscribe(CHANNEL, {
       onSnapshot: (snapshot) => this.#replace(snapshot),
       onEvent: (event) => this.#hear(event),
@@ -164,6 +170,7 @@ export class Board {
     }
     if (!event.order || event.type.startsWith("courier.") || event.type === "driver.duty") this.#mark("crew");
     if (event.driver) this.#map.courier(event.driver);
+    if (event.type === "store.deleted") this.#map.store(event.store);
     if (event.order && event.order === this.#selected) {
       const known = this.#fleet.entries.get(event.order);
       if (known) this.#dossier.hear(event, known.order.store.tz, this.#names);
@@ -252,6 +259,7 @@ export class Board {
     this.#stale = new Set();
     if (stale.has("lanes")) this.#drawLanes();
     if (stale.has("crew")) this.#drawCrew();
+    if (stale.has("crew") || stale.has("lanes")) this.#drawMapWords();
     if (stale.has("alarms")) {
       const alarms = this.#fleet.alarms(clock.now());
       this.#alarms.show(alarms, clock.now(), document.body.dataset.loaded === "yes");
@@ -283,6 +291,7 @@ export class Board {
       const there = [...this.#lanes.values()].find(({ reel }) => reel.has(focused));
       if (!there?.reel.focus(focused)) lane.reel.focusAt(0);
     }
+    this.#map.narrow(this.#filters.parties());
     setText(byId("open"), String(open));
     setText(byId("late-sum"), `${late} late`);
     byId("late-sum").hidden = late === 0;
@@ -305,7 +314,15 @@ export class Board {
     byId("crew-for").hidden = !order;
     if (order) setText(byId("crew-for"), `For ${order.short_code}: the nearest with room first`);
     const free = mates.filter(({ courier, load }) => courier.duty === "on" && load === 0).length;
-    setText(byId("map-words"), `${working} couriers on duty, ${free} free · ${this.#fleet.stores.size} stores`);
+    this.#duty = `${working} couriers on duty, ${free} free · ${this.#fleet.stores.size} stores`;
+  }
+
+  /** What the map shows, in words. */
+  #drawMapWords() {
+    const shown = this.#map.shown();
+    const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+    const words = shown && `Filtered: ${count(shown.couriers, "courier")} and ${count(shown.stores, "store")} on the map`;
+    setText(byId("map-words"), words ?? this.#duty);
   }
 
   #drawDossier() {
