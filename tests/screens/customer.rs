@@ -1,9 +1,11 @@
 //! Who waits: a person orders and watches, and a link that is revoked meanwhile.
 
+use fantoccini::key::Key;
 use serde_json::{Value, json};
 
-use crate::page::{Page, Screen};
+use crate::page::{PATIENCE, Page, Screen};
 use crate::stage::{Order, Stage};
+use crate::support::until_within;
 
 /// A picture of one pixel.
 const PHOTO: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
@@ -93,5 +95,34 @@ async fn a_link_that_is_revoked_while_it_is_open_shows_nothing_any_more() {
     page.reload().await;
     assert_eq!(page.run(ended).await, true);
     page.assert_accessible("ended, from the server").await;
+    stage.server.stop().await;
+}
+
+#[actix_web::test]
+async fn who_asks_too_often_reads_so_and_tries_again() {
+    let stage = Stage::set_with(|config| {
+        config.limits.link_reads_per_s = 1;
+        config.limits.link_reads_burst = 1;
+    })
+    .await;
+    let order = stage.order(json!({})).await;
+    let link = stage.city.link(&order.id).await;
+    let page = stage.page(Screen::Phone, link["url"].as_str().unwrap()).await;
+    let heads = "document.querySelector('h1')?.textContent === 'One moment, please.'";
+    until_within(PATIENCE, "it to be too often", async || {
+        page.reload().await;
+        (page.run(heads).await == true).then_some(())
+    })
+    .await;
+    page.assert_accessible("too often").await;
+    until_within(PATIENCE, "it to be there again", async || {
+        if page.run(heads).await == true {
+            page.tab_to("a.button").await;
+            page.press(Key::Enter).await;
+        }
+        (page.run("document.getElementById('now')?.textContent").await == "Order received")
+            .then_some(())
+    })
+    .await;
     stage.server.stop().await;
 }
