@@ -384,6 +384,8 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     await server.call(tenant.ops, 'DELETE', `/v1/orders/${order.id}/offers`);
     await until('it is an alarm', async () => (await text('#alarms ul')).includes('Search failed'));
     await until('it is said', async () => (await text('#polite')).includes('Search failed'));
+    await page.reload();
+    await until('it is one after a reload, too', async () => (await text('#alarms ul')).includes('Search failed'));
     await page.click('#alarms ul button');
     await until('the order is opened', async () => (await text('#dossier')).includes(order.short_code));
     await tenant.call('PUT', `/v1/drivers/${cori.id}/duty`, { duty: 'on' });

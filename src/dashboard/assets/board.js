@@ -20,6 +20,8 @@ const CHANNEL = "dispatch";
 const GAP = 150;
 /** Between two looks at what time alone changes. */
 const TICK = 5_000;
+/** Orders whose past is read after a snapshot, one after the other. */
+const RECALLED_MAX = 50;
 /** Rows of a page of couriers and stores, and pages read at most. */
 const PAGE = 100;
 const PAGES_MAX = 200;
@@ -152,6 +154,21 @@ export class Board {
     this.#mark("lanes", "crew", "alarms");
     this.#map.everything();
     this.#readParties(this.#client);
+    this.#recall(this.#client);
+  }
+
+  /** What alarms a snapshot does not tell of, from the past of the orders that may be their cause. */
+  async #recall(client) {
+    for (const id of this.#fleet.unclaimed().slice(0, RECALLED_MAX)) {
+      try {
+        const { events } = await this.#read(`v1/orders/${id}/events?limit=200`);
+        if (client !== this.#client) return;
+        if (this.#fleet.recall(id, events)) this.#mark("alarms");
+      } catch (failure) {
+        // With the next snapshot it is tried again.
+        return console.error(failure);
+      }
+    }
   }
 
   #hear(event) {
