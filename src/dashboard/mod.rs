@@ -90,6 +90,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/outbox.js" SCRIPT "outbox.js"
     "/assets/page.js" SCRIPT "page.js"
     "/assets/picker.js" SCRIPT "picker.js"
+    "/assets/prove.css" STYLE "prove.css"
     "/assets/prove.js" SCRIPT "prove.js"
     "/assets/reel.js" SCRIPT "reel.js"
     "/assets/scan.js" SCRIPT "scan.js"
@@ -109,6 +110,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/track.js" SCRIPT "track.js"
     "/assets/tracker.js" SCRIPT "tracker.js"
     "/assets/undone.js" SCRIPT "undone.js"
+    "/assets/upload.js" SCRIPT "upload.js"
     "/assets/whereabouts.js" SCRIPT "whereabouts.js"
 };
 

@@ -1,5 +1,6 @@
 //! The store's tablets: they ring until somebody answers, and lose no tap.
 
+use fantoccini::key::Key;
 use serde_json::{Value, json};
 
 use crate::page::{Page, Screen};
@@ -106,5 +107,46 @@ async fn taps_without_a_connection_are_kept_over_a_reload_and_done_once_and_in_t
     .await;
     let done: Vec<_> = done.iter().map(|event| &event["order"]).collect();
     assert_eq!(done, [&json!(two.id), &json!(one.id)]);
+    stage.server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_store_that_brings_it_by_itself_proves_the_hand_over() {
+    let stage = Stage::set().await;
+    let page = tablet(&stage).await;
+    let proofs = json!({"photo": true, "signature": true, "pin": true});
+    let more = json!({"fulfilment": "store_delivery", "proof_required": proofs});
+    let order = stage.order(more).await;
+    stage.act(&stage.store, &order, "accept", json!({"prep_min": 15})).await;
+    stage.act(&stage.store, &order, "ready", json!({})).await;
+    in_lane(&page, "ready", &order).await;
+    page.click("#ready .next").await;
+    in_lane(&page, "courier", &order).await;
+    page.until("it can go on", "!document.querySelector('#courier .next').hidden").await;
+    page.click("#courier .next").await;
+    page.until("it is asked for proofs", "document.getElementById('proof').open").await;
+    page.assert_accessible("proofs on a tablet").await;
+    page.fill("#photo-file", concat!(env!("CARGO_MANIFEST_DIR"), "/.pictures/courier.png")).await;
+    page.until("the photo is seen", "!document.getElementById('photo-view').hidden").await;
+    page.fill("#signer", "Ann Lee").await;
+    let customer = stage.city.caller("customer", &order.id).await;
+    let seen = customer.get(&format!("/v1/orders/{}", order.id)).await.expect(200);
+    let pin = seen["pin"].as_str().unwrap();
+    page.fill("#pin-text", if pin == "0000" { "1111" } else { "0000" }).await;
+    page.click("#proof-yes").await;
+    let told = "document.querySelector('.alert')?.textContent.includes('not right')";
+    page.until("the code is not right", told).await;
+    // What was proved is not asked for again: only the code.
+    page.until("it can go on", "!document.querySelector('#courier .next').hidden").await;
+    page.click("#courier .next").await;
+    page.until("it asks for the code", "document.getElementById('detail').open").await;
+    page.fill("#detail-digits", pin).await;
+    page.press(Key::Enter).await;
+    page.until("it leaves", "!document.querySelector('.slipcard')").await;
+    stage.until_it_is(&order, "status", "delivered").await;
+    let path = format!("/v1/orders/{}/proofs", order.id);
+    let proofs = stage.ops.get(&path).await.expect(200)["proofs"].take();
+    let kinds: Vec<_> = proofs.as_array().unwrap().iter().map(|proof| &proof["kind"]).collect();
+    assert_eq!(kinds, ["photo", "signature", "pin"]);
     stage.server.stop().await;
 }

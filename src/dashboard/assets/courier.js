@@ -3,7 +3,6 @@
 // after hours without a connection.
 
 import { keepAwake } from "./awake.js";
-import { LOST, Refused } from "./client.js";
 import { fold, isFinished } from "./fold.js";
 import { distance, metres } from "./geo.js";
 import { Offers } from "./offers.js";
@@ -16,15 +15,12 @@ import {
 } from "./stops.js";
 import { Tracker } from "./tracker.js";
 import { tellUndone } from "./undone.js";
+import { send } from "./upload.js";
 
 /** Two taps within this time are one, in milliseconds. */
 const TWICE = 700;
 /** A fix that is older is not said to be where a tap was made, in milliseconds. */
 const FRESH = 60_000;
-/** Largest proof that a socket takes, in characters; larger ones go by a request of their own. */
-const SOCKET_MAX = 40_000;
-/** How long such a request may take. */
-const UPLOAD_LIMIT = 60_000;
 
 const WORDS = {
   "order.at_store": "“At the store”",
@@ -99,28 +95,6 @@ run((given, _order, token) => {
     redraw();
   },
 });
-
-/** Sends a tap: by the socket, or, what is too large for that, by a request. */
-async function send(by, token, method, data) {
-  if (method !== "proof.add" || (data.data?.length ?? 0) < SOCKET_MAX) return by.call(method, data);
-  const { order, idempotency_key: key, ...body } = data;
-  let answer;
-  let told;
-  try {
-    answer = await fetch(`/v1/orders/${order}/proofs`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "idempotency-key": key },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(UPLOAD_LIMIT),
-    });
-    told = await answer.json();
-  } catch {
-    throw new Refused({ code: LOST, message: "The connection was lost." });
-  }
-  if (answer.ok) return told;
-  const temporary = answer.status >= 500 || answer.status === 429;
-  throw new Refused({ code: answer.status, message: `${told.code}: ${told.detail}`, temporary });
-}
 
 function hear(event) {
   const { type, data = {}, order: id } = event;

@@ -1,4 +1,5 @@
-// The sheet on which a courier proves a hand-over: a photo, a signature, a scanned code, a PIN.
+// The sheet on which a hand-over is proved, by a courier or by a store that does without one: a
+// photo, a signature, a scanned code, a PIN. It makes itself, as two pages have it.
 
 import { byId, setText } from "./page.js";
 import { canScan, scan } from "./scan.js";
@@ -11,6 +12,36 @@ const SIDES = [1_280, 960, 640];
 const HAND = "\"Snell Roundhand\", \"Segoe Script\", \"Dancing Script\", cursive";
 const INK = "#111";
 const HEADS = { pickup: "Pick-up", dropoff: "Hand over", return: "Bring back" };
+
+const SHEET = `<dialog id="proof" class="prove" aria-labelledby="proof-head">
+<form id="proof-form" novalidate>
+<h2 id="proof-head"></h2>
+<p id="proof-note" class="refusal" role="alert" hidden></p>
+<fieldset id="proof-photo" hidden>
+<legend>Photo</legend>
+<canvas id="photo-view" width="0" height="0" role="img" aria-label="Your photo" hidden></canvas>
+<label class="button second"><svg class="icon" aria-hidden="true"><use href="assets/icons.svg#camera"/></svg><span id="photo-word">Take a photo</span><input id="photo-file" type="file" accept="image/*" capture="environment"></label>
+</fieldset>
+<fieldset id="proof-signature" hidden>
+<legend>Signature</legend>
+<canvas id="pad" class="pad" width="640" height="240" role="img" aria-label="Field to sign in"></canvas>
+<button id="pad-clear" type="button" class="bare">Clear</button>
+<label class="signer">Or type the signer’s name <input id="signer" type="text" maxlength="60" autocomplete="off" autocapitalize="words" spellcheck="false"></label>
+</fieldset>
+<fieldset id="proof-scan" hidden>
+<legend>Code on the bag</legend>
+<input id="scan-text" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" aria-label="Code on the bag">
+<button id="scan-bag" type="button" class="second" hidden><svg class="icon" aria-hidden="true"><use href="assets/icons.svg#scan"/></svg>Scan</button>
+</fieldset>
+<fieldset id="proof-pin" hidden>
+<legend>The customer’s PIN</legend>
+<input id="pin-text" class="pin-text" type="text" inputmode="numeric" pattern="[0-9]*" maxlength="4" autocomplete="off" aria-label="The customer’s PIN, four digits">
+</fieldset>
+<button id="proof-yes" class="big"></button>
+<button id="proof-no" type="button" class="second">Back</button>
+</form>
+</dialog>
+`;
 
 let photo = "";
 let drawn = false;
@@ -106,8 +137,11 @@ function beWritten() {
   }
 }
 
-/** Makes the sheet ready, once. */
+/** Makes the sheet, once. */
 export function begin() {
+  const made = document.createElement("template");
+  made.innerHTML = SHEET;
+  document.body.append(made.content);
   beWritten();
   byId("pad-clear").addEventListener("click", clearPad);
   byId("signer").addEventListener("input", writeName);
