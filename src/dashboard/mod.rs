@@ -79,6 +79,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/fold.js" SCRIPT "fold.js"
     "/assets/geo.js" SCRIPT "geo.js"
     "/assets/hands.js" SCRIPT "hands.js"
+    "/assets/holding.js" SCRIPT "holding.js"
     "/assets/icon.svg" DRAWING "icon.svg"
     "/assets/icons.svg" DRAWING "icons.svg"
     "/assets/journey.js" SCRIPT "journey.js"
@@ -89,6 +90,7 @@ const ASSETS: &[Asset] = assets! {
     "/assets/outbox.js" SCRIPT "outbox.js"
     "/assets/page.js" SCRIPT "page.js"
     "/assets/picker.js" SCRIPT "picker.js"
+    "/assets/prove.css" STYLE "prove.css"
     "/assets/prove.js" SCRIPT "prove.js"
     "/assets/reel.js" SCRIPT "reel.js"
     "/assets/scan.js" SCRIPT "scan.js"
@@ -107,6 +109,8 @@ const ASSETS: &[Asset] = assets! {
     "/assets/track.css" STYLE "track.css"
     "/assets/track.js" SCRIPT "track.js"
     "/assets/tracker.js" SCRIPT "tracker.js"
+    "/assets/undone.js" SCRIPT "undone.js"
+    "/assets/upload.js" SCRIPT "upload.js"
     "/assets/whereabouts.js" SCRIPT "whereabouts.js"
 };
 

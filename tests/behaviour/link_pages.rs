@@ -50,6 +50,42 @@ async fn the_page_can_be_read_without_a_script_and_escapes_every_text() {
 }
 
 #[actix_web::test]
+async fn a_browser_that_asks_too_often_is_told_so_in_a_page_and_a_program_in_a_problem() {
+    let server = Server::start_with(|config| {
+        config.limits.link_reads_per_s = 1;
+        config.limits.link_reads_burst = 1;
+    })
+    .await;
+    let city = City::found(&server.url, &server.database).await;
+    let order = city.order_id().await;
+    let link = city.link(&order).await;
+    let anybody = Rest::new(&server.url, None);
+    let ask = async |accept: &str| {
+        until("it to be too often", async || {
+            let (page, headers) = (link["url"].as_str().unwrap(), [("accept", accept)]);
+            let answer = anybody.send(Method::GET, page, &headers, Vec::new()).await;
+            (answer.status == 429).then_some(answer)
+        })
+        .await
+    };
+    let page = ask("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8").await;
+    is_kept_secret(&page);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(page.header("retry-after"), Some("1"));
+    assert!(page.header("ratelimit").unwrap().starts_with("\"link-reads\";r=0"), "{page:?}");
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    let body = page.body.as_str().unwrap();
+    assert!(body.contains("One moment, please.") && body.contains("href=\"\">Try again"), "{body}");
+    assert!(!body.contains(link["token"].as_str().unwrap()) && !body.contains("<script"), "{body}");
+    for accept in ["*/*", "application/json"] {
+        let problem = ask(accept).await;
+        assert_eq!(problem.header("retry-after"), Some("1"));
+        problem.expect_problem(429, "rate_limited");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn no_line_of_the_log_tells_a_token() {
     let database = Scratch::create().await;
     let process = Process::serve_with(&database, &[("RUST_LOG", "trace")]).await;

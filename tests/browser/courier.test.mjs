@@ -1,16 +1,13 @@
-// The courier's page, as people use it: an evening's order from the offer to the hand-over, proofs,
-// and taps that are made without a connection.
+// The courier's page, as people use it: taps that come too late, orders that cannot be handed over,
+// the order of stops, who is told where a courier is. An evening's order, and taps without a
+// connection: tests/screens.
 
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
 import { Server, until } from '../sdk/javascript/support.mjs';
 import { assertAccessible } from './axe.mjs';
 import { Chromium, Origin } from './chromium.mjs';
-
-const PHOTO = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
 
 describe('the courier’s page', { timeout: 240_000 }, () => {
   let server, origin, browser, page, platform, ops, store, count;
@@ -68,11 +65,6 @@ describe('the courier’s page', { timeout: 240_000 }, () => {
 
   const assign = ({ path: order }, { id }) => server.call(ops, 'PUT', `${order}/driver`, { driver: id });
   const see = (order) => server.call(ops, 'GET', order.path);
-  const pinOf = async (order) => {
-    const { token } = await server.call(platform, 'POST', '/v1/tokens',
-      { kind: 'customer', subject: 'ann', orders: [order.id] });
-    return (await server.call(token, 'GET', order.path)).pin;
-  };
 
   /** Opens the page for a courier, whose shift has begun. */
   async function begin(who) {
@@ -101,96 +93,6 @@ describe('the courier’s page', { timeout: 240_000 }, () => {
       return heard;
     });
   }
-
-  test('an order from the offer to the hand-over', async () => {
-    const cori = await courier();
-    await begin(cori);
-    await page.until('it waits', "document.getElementById('idle-head').textContent === 'Waiting for orders'");
-    await assertAccessible(page, 'waiting');
-    const order = await place({ proof_required: { photo: true, pin: true } });
-    await server.call(ops, 'POST', `${order.path}/offers`, { drivers: [cori.id], offer_s: 120 });
-    await page.until('it is asked', "document.getElementById('offer').open");
-    const asked = await page.run("document.getElementById('offer').innerText");
-    for (const word of ['Pizza Corner', 's left', 'Berlin']) assert.ok(asked.includes(word), asked);
-    assert.ok(!asked.includes('Elm St') && !asked.includes('Ann'), asked);
-    assert.match(await page.run("document.getElementById('alarm').textContent"), /^New order from Pizza Corner/);
-    await assertAccessible(page, 'an offer');
-    await page.click('#offer-yes');
-
-    await next('I’m at the store');
-    assert.ok(!await page.run("document.getElementById('offer').open"));
-    await assertAccessible(page, 'on the way to the store');
-    await press('I’m at the store');
-    await until('at the store', async () => (await see(order)).leg === 'at_store');
-    await press('Picked up');
-    await until('picked up', async () => (await see(order)).status === 'picked_up');
-    const task = await page.run("document.getElementById('task').innerText");
-    for (const word of ['Ann L.', 'Elm St 1, Berlin', 'Ring twice', order.code]) assert.ok(task.includes(word), task);
-    await press('I’m at the door');
-    await press('Delivered');
-
-    // What has to be proved, and a PIN that is wrong.
-    await assertAccessible(page, 'proofs');
-    const file = path.join(server.dir, 'door.png');
-    await writeFile(file, Buffer.from(PHOTO, 'base64'));
-    const { root } = await page.ask('DOM.getDocument');
-    const { nodeId } = await page.ask('DOM.querySelector', { nodeId: root.nodeId, selector: '#photo-file' });
-    await page.ask('DOM.setFileInputFiles', { nodeId, files: [file] });
-    await page.until('the photo is seen', "!document.getElementById('photo-view').hidden");
-    const pin = await pinOf(order);
-    const enter = async (digits) => {
-      await page.run("document.getElementById('pin-text').focus()");
-      await page.type(digits);
-      await page.click('#proof-yes');
-    };
-    await enter(pin === '0000' ? '1111' : '0000');
-    await page.until('it is asked again', "!document.getElementById('proof-note').hidden && document.getElementById('proof').open");
-    assert.ok(await page.run("document.getElementById('proof-photo').hidden"), 'the photo is there already');
-    await enter(pin);
-    await until('delivered', async () => (await see(order)).status === 'delivered');
-    await page.until('nothing is left', "!document.getElementById('idle').hidden && document.getElementById('dock').hidden");
-    const { proofs } = await server.call(ops, 'GET', `${order.path}/proofs`);
-    assert.deepEqual(proofs.map(({ point, kind, content_type }) => [point, kind, content_type]),
-      [['dropoff', 'photo', 'image/jpeg'], ['dropoff', 'pin', undefined]]);
-    assert.equal(await page.run("document.getElementById('refused').children.length"), 0);
-  });
-
-  test('what is tapped offline is done in its order when the network is back, also after a reload', async () => {
-    const cori = await courier();
-    await begin(cori);
-    const order = await place();
-    await assign(order, cori);
-    await next('I’m at the store');
-    origin.sever();
-    await page.until('it noticed', "document.getElementById('light').dataset.state === 'waiting'");
-    await press('I’m at the store');
-    await press('Picked up');
-    await press('I’m at the door');
-    await next('Delivered');
-    await page.until('it says so', "document.getElementById('queued').textContent.startsWith('3 taps')");
-    await page.until('how old it is', "!document.getElementById('offline').hidden");
-    await assertAccessible(page, 'offline');
-    assert.equal((await see(order)).leg, 'assigned');
-    // The phone dies and comes back, with another page in between: what was tapped is still there.
-    const kept = await page.run(`localStorage.getItem('ordercast.taps.${cori.id}')`);
-    const keys = JSON.parse(kept).map(({ key }) => key);
-    assert.equal(new Set(keys).size, 3);
-    origin.mend();
-    await page.reload();
-    await until('all is done', async () => (await see(order)).leg === 'at_door');
-    await next('Delivered');
-    const { events } = await server.call(ops, 'GET', `${order.path}/events?limit=100`);
-    const taps = ['courier.at_store', 'order.picked_up', 'courier.at_door'];
-    const mine = events.filter(({ type, by }) => by.role === 'driver' && taps.includes(type));
-    assert.deepEqual(mine.map(({ type }) => type), taps);
-    // Each is dated when it was tapped.
-    const dates = mine.map(({ occurred_at, at }) => Date.parse(occurred_at ?? at));
-    assert.deepEqual(dates, [...dates].sort((a, b) => a - b));
-    assert.ok(mine.every(({ occurred_at, at }) => occurred_at && Date.parse(occurred_at) < Date.parse(at)));
-    await press('Delivered');
-    await until('delivered', async () => (await see(order)).status === 'delivered');
-    assert.equal(await page.run(`localStorage.getItem('ordercast.taps.${cori.id}')`), '[]');
-  });
 
   test('a tap that comes too late is said, and the order is gone', async () => {
     const [cori, bo] = [await courier(), await courier()];

@@ -1,5 +1,5 @@
 // The dispatch board in Chromium: what it shows, assigning by drag and by keyboard, refusals, alarms,
-// the past of an order; whether everybody can use it; and thousands of orders and couriers.
+// the past of an order; and whether everybody can use it. Thousands of couriers: tests/screens.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -318,6 +318,59 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     await seen(sushi);
   });
 
+  test('the map follows the filters of the lists', async () => {
+    const [cori, bo, ada] = [await tenant.courier('Cori Rider'), await tenant.courier('Bo Free'), await tenant.courier('Ada Far')];
+    const [pizza, sushi, late] = [await tenant.order(), await tenant.order({ store: tenant.stores[1].id }), await tenant.order()];
+    for (const order of [pizza, sushi, late]) await tenant.act(order, 'accept', { prep_min: 9 });
+    for (const [order, courier] of [[pizza, cori], [late, ada]]) {
+      await tenant.call('PUT', `/v1/orders/${order.id}/driver`, { driver: courier.id });
+    }
+    const spots = new Map([[cori, [52.52, 13.38]], [bo, [52.51, 13.36]], [ada, [52.505, 13.39]]]);
+    for (const [courier, [lat, lng]] of spots) {
+      const { token } = await tenant.call('POST', '/v1/tokens', { kind: 'driver', subject: courier.id });
+      const now = Date.now();
+      const p = [[now, new Date(now).toISOString(), lat, lng, 10]];
+      await server.call(token, 'POST', '/v1/drivers/me/locations', { p });
+    }
+    await open();
+    await page.until('all are known', "document.getElementById('map-words').textContent === '3 couriers on duty, 1 free · 2 stores'");
+    const says = (words) => until(`the map shows ${words}`, async () => (await text('#map-words')) === words);
+    const choose = (id, value) => page.call((id, value) => {
+      const field = document.getElementById(id);
+      field.value = value;
+      field.dispatchEvent(new Event(id === 'find' ? 'input' : 'change', { bubbles: true }));
+    }, id, value);
+    await choose('by-store', tenant.stores[1].id);
+    await says('Filtered: 0 couriers and 1 store on the map');
+    await choose('by-store', tenant.stores[0].id);
+    await says('Filtered: 2 couriers and 1 store on the map');
+    await page.click('#unfilter');
+    await says('3 couriers on duty, 1 free · 2 stores');
+    await choose('by-courier', cori.id);
+    await says('Filtered: 1 courier and 1 store on the map');
+    // An order that comes to this courier brings its store.
+    await tenant.call('PUT', `/v1/orders/${sushi.id}/driver`, { driver: cori.id });
+    await says('Filtered: 1 courier and 2 stores on the map');
+    await page.click('#unfilter');
+    // What nobody has is shown with who could take it.
+    await tenant.call('DELETE', `/v1/orders/${sushi.id}/driver`);
+    await page.click('.toggles label:nth-child(2)');
+    await says('Filtered: 1 courier and 1 store on the map');
+    await page.click('#unfilter');
+    // Who has no order is found by name.
+    await choose('find', 'bo fr');
+    await says('Filtered: 1 courier and 0 stores on the map');
+    // Whatever is open is shown besides.
+    await choose('find', pizza.short_code);
+    await says('Filtered: 1 courier and 1 store on the map');
+    await page.click(ticket(pizza));
+    await choose('find', sushi.short_code);
+    await says('Filtered: 1 courier and 2 stores on the map');
+    await page.press('Escape');
+    await says('Filtered: 0 couriers and 1 store on the map');
+    await assertAccessible(page, 'a board that is narrowed');
+  });
+
   test('a failed search is an alarm until somebody has it', async () => {
     const cori = await tenant.courier('Cori Rider', 'off');
     const order = await tenant.order();
@@ -331,6 +384,8 @@ describe('the dispatch board', { timeout: 600_000 }, () => {
     await server.call(tenant.ops, 'DELETE', `/v1/orders/${order.id}/offers`);
     await until('it is an alarm', async () => (await text('#alarms ul')).includes('Search failed'));
     await until('it is said', async () => (await text('#polite')).includes('Search failed'));
+    await page.reload();
+    await until('it is one after a reload, too', async () => (await text('#alarms ul')).includes('Search failed'));
     await page.click('#alarms ul button');
     await until('the order is opened', async () => (await text('#dossier')).includes(order.short_code));
     await tenant.call('PUT', `/v1/drivers/${cori.id}/duty`, { duty: 'on' });

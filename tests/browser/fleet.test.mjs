@@ -63,6 +63,25 @@ describe('the dispatch board', () => {
     assert.deepEqual(kinds(fleet), []);
   });
 
+  test('knows a failed search after a reload by the past of the order', () => {
+    const fleet = fleetOf(
+      order('or_1', { status: 'preparing', ready_eta: at(5) }),
+      order('or_2', { status: 'preparing', leg: 'offering', ready_eta: at(5) }),
+      order('or_3', { status: 'preparing', ready_eta: at(-5) }),
+    );
+    assert.deepEqual(fleet.unclaimed(), ['or_3', 'or_1']);
+    const past = (...types) => ['order.placed', ...types, 'order.eta'].map((type, nth) => ({ type, at: at(nth - 9) }));
+    assert.equal(fleet.recall('or_3', past()), false, 'nobody was searched');
+    assert.equal(fleet.recall('or_3', past('courier.search_failed', 'courier.searching')), false, 'another search');
+    assert.deepEqual(kinds(fleet), []);
+    assert.equal(fleet.recall('or_1', past('courier.searching', 'courier.search_failed')), true);
+    assert.equal(fleet.recall('or_1', past('courier.searching', 'courier.search_failed')), false, 'it is known');
+    assert.deepEqual(fleet.alarms(NOW).map(({ kind, since }) => [kind, since]), [['search_failed', NOW - 7 * 60_000]]);
+    // Meanwhile it is searched again.
+    fleet.hear({ type: 'courier.searching', order: 'or_3', n: 2, at: at(0), data: { round: 1 } });
+    assert.equal(fleet.recall('or_3', past('courier.search_failed')), false);
+  });
+
   test('sounds an alarm for what is ready and unclaimed, also after a reload', () => {
     const fleet = fleetOf(order('or_1', { status: 'ready', stamps: { ready: at(-2) } }));
     assert.deepEqual(kinds(fleet), ['unclaimed']);

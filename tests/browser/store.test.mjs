@@ -1,5 +1,5 @@
-// The store's tablet: rings until somebody answers, wherever that is; loses no tap; lets nobody
-// miss what was called off.
+// The store's tablet: is answered by hand and by keyboard, lets nobody miss what was called off,
+// hands over, pauses. That it rings until somebody answers, and loses no tap: tests/screens.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -85,38 +85,6 @@ describe('the store tablet', { timeout: 240_000 }, () => {
   const inLane = (page, name, order) => until(`${order.short_code} is in ${name}`, async () =>
     (await lane(page, name)).includes(order.short_code));
 
-  test('it rings until somebody answers: over a reload, and on every tablet', async () => {
-    const first = await tablet();
-    await first.until('it is live', LIVE);
-    assert.equal(await first.run(RINGS), false);
-    assert.equal(await first.run('location.hash'), '', 'the address keeps no token');
-
-    const order = await place({ note: 'No onions' });
-    await first.until('it rings', RINGS);
-    assert.equal(await shows(first, 'call-code'), order.short_code);
-    assert.match(await shows(first, 'alarm'), new RegExp(`New order ${order.short_code}, 2 items`));
-    assert.match(await shows(first, 'call-left'), /^[78]:\d\d left to answer$/);
-    assert.equal(await shows(first, 'call-note'), 'No onions');
-    assert.equal(await shows(first, 'call-who'), 'Ann L. · Berlin');
-    await assertAccessible(first, 'a ringing tablet');
-
-    await first.reload();
-    await first.until('it rings again', RINGS);
-    const second = await tablet();
-    await second.until('the other rings too', RINGS);
-
-    await second.run("[...document.querySelectorAll('#call-chips input')].find(({ value }) => value === '25').click()");
-    await second.click('#call-more');
-    assert.equal(await shows(second, 'call-prep'), '30');
-    await second.click('#call-accept');
-    await first.until('it is silent', `!${RINGS}`);
-    await second.until('the other is silent', `!${RINGS}`);
-    const answered = await read(order);
-    assert.equal(answered.prep_min, 30);
-    for (const page of [first, second]) await inLane(page, 'preparing', order);
-    await assertAccessible(first, 'a tablet with an order');
-  });
-
   test('an order is rejected with a reason, and not without', async () => {
     const page = await tablet();
     const order = await place();
@@ -164,35 +132,6 @@ describe('the store tablet', { timeout: 240_000 }, () => {
     await page.run("document.querySelector('#preparing .next').focus()");
     await page.press('Enter');
     await inLane(page, 'ready', order);
-  });
-
-  test('taps without a connection are kept, over a reload too, and done once and in their order', async () => {
-    const page = await tablet();
-    const [one, two] = [await cooking(), await cooking({ fulfilment: 'collection', dropoff: null })];
-    await inLane(page, 'preparing', one);
-    await inLane(page, 'preparing', two);
-    origin.sever();
-    await page.until('it says so', "!document.getElementById('offline').hidden");
-    await assertAccessible(page, 'a tablet without a connection');
-    const ready = (order) => page.run(`[...document.querySelectorAll('#preparing .slipcard')].find((card) =>
-      card.querySelector('.code').textContent === '${order.short_code}').querySelector('.next').click()`);
-    await ready(two);
-    await ready(one);
-    const waiting = "[...document.querySelectorAll('#preparing .badge')].map((badge) => badge.textContent)";
-    await until('both are marked', async () =>
-      (await page.run(waiting)).filter((words) => words === 'Kept, not sent yet').length === 2);
-    assert.equal((await read(one)).status, 'preparing');
-    const kept = JSON.parse(await page.run("localStorage.getItem('ordercast.store.taps')"));
-    assert.deepEqual(kept.map(({ method, about }) => [method, about]),
-      [['order.ready', two.id], ['order.ready', one.id]]);
-    origin.mend();
-    await page.reload();
-    await inLane(page, 'ready', one);
-    await inLane(page, 'ready', two);
-    assert.equal(await page.run("localStorage.getItem('ordercast.store.taps')"), '[]');
-    const { events } = await call(platform, 'GET', '/v1/events?limit=100&types=order.ready');
-    const done = events.filter(({ order }) => [one.id, two.id].includes(order));
-    assert.deepEqual(done.map(({ order }) => order), [two.id, one.id]);
   });
 
   test('an order that is called off while it is cooked is to be put away by hand', async () => {

@@ -1,5 +1,5 @@
 // The page of a tracking link, as people use it: read without a script, followed while it is open,
-// with a network that fails, and revoked.
+// and with a network that fails. From the order to the photo, and revoked: tests/screens.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -115,54 +115,6 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     assert.ok(weight > 10_000 && weight < WEIGHT_MAX, `${weight} bytes: ${loaded.join(' ')}`);
   });
 
-  test('a person orders and watches, from the first step to the photo', async () => {
-    const cori = await courier();
-    const order = await place({ proof_required: { pin: true } });
-    page = await browser.open('about:blank');
-    await page.size(390, 844, { mobile: true });
-    await page.ask('Page.navigate', { url: open.url + order.url });
-    await head('Order received');
-    await live();
-    const region = "document.getElementById('announce')";
-    assert.equal(await page.run(`${region}.textContent`), '', 'what was there at first is not read out');
-    await assertAccessible(page, 'received');
-
-    await act(order, 'accept', { prep_min: 20 });
-    await head('Preparing your order');
-    assert.match(await text(), /Arrives/);
-    await page.until('it is said', `${region}.textContent.startsWith('Preparing your order')`);
-
-    await assign(order, cori);
-    await page.until('the courier is shown', "!document.getElementById('courier').hidden");
-    assert.match(await text(), /Courier found\s+Cori R\.\s+red scooter/);
-    assert.equal(await isShown('where'), false, 'no map before the pick-up');
-    await assertAccessible(page, 'preparing');
-
-    await act(order, 'pickup', {}, cori.token);
-    await head('On the way');
-    await page.until('there is a map', "!document.getElementById('where').hidden");
-    await page.until('it is drawn', "document.querySelector('#map canvas')");
-    await page.until('who calls', "document.getElementById('courier-phone').textContent === 'Calls you from •••1234'");
-    assert.match(await text(), /Arrives/);
-    await assertAccessible(page, 'on the way');
-    await page.prefer({ 'prefers-color-scheme': 'dark' });
-    await assertAccessible(page, 'on the way, in the dark');
-
-    await act(order, 'at_door', {}, cori.token);
-    await head('At your door');
-    const pin = await page.run("document.getElementById('pin').textContent");
-    const photo = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
-    await server.call(cori.token, 'POST', `${order.path}/proofs`,
-      { point: 'dropoff', kind: 'photo', content_type: 'image/png', data: photo });
-    await act(order, 'deliver', { pin }, cori.token);
-    await head('Delivered');
-    await page.until('the photo is there', "document.querySelector('#photos img')?.naturalWidth === 1");
-    assert.equal(await isShown('where'), false, 'the map is gone');
-    assert.equal(await isShown('pin-card'), false);
-    assert.deepEqual((await steps()).map(([, state]) => state), Array(5).fill('done'));
-    await assertAccessible(page, 'delivered');
-  });
-
   test('the courier is where it last said, in words and on the map, and never goes back', async () => {
     const cori = await courier();
     const order = await place();
@@ -267,19 +219,5 @@ describe('the page of a tracking link', { timeout: 240_000 }, () => {
     assert.match(await text(), /The store had a problem\./);
     assert.deepEqual((await steps()).map(([step]) => step), ['received', 'preparing', 'cancelled']);
     await assertAccessible(page, 'cancelled');
-  });
-
-  test('a link that is revoked while it is open shows nothing any more', async () => {
-    const order = await place();
-    page = await browser.open(open.url + order.url);
-    await live();
-    await server.request(platform, 'DELETE', `${order.path}/links/${order.link}`).catch(() => {});
-    await page.until('it has ended', "document.querySelector('h1')?.textContent === 'This link has ended.'");
-    const words = await page.run('document.body.innerText');
-    assert.ok(!words.includes('Elm St') && !words.includes('Pizza Corner'), words);
-    await assertAccessible(page, 'ended');
-    await page.reload();
-    assert.equal(await page.run("document.querySelector('h1').textContent"), 'This link has ended.');
-    await assertAccessible(page, 'ended, from the server');
   });
 });

@@ -20,6 +20,8 @@ const CHANNEL = "dispatch";
 const GAP = 150;
 /** Between two looks at what time alone changes. */
 const TICK = 5_000;
+/** Orders whose past is read after a snapshot, one after the other. */
+const RECALLED_MAX = 50;
 /** Rows of a page of couriers and stores, and pages read at most. */
 const PAGE = 100;
 const PAGES_MAX = 200;
@@ -41,6 +43,8 @@ export class Board {
   #stale = new Set(["lanes", "crew", "alarms"]);
   #timer = 0;
   #drawn = 0;
+  /** How many couriers and stores there are, in words. */
+  #duty = "";
   #names = {
     courier: (id) => this.#fleet.courierName(id),
     store: (id) => this.#fleet.storeName(id),
@@ -95,6 +99,7 @@ export class Board {
       bounds: () => this.#map.bounds(),
       onChange: () => {
         this.#mark("lanes");
+        this.#map.narrow(this.#filters.parties());
         this.#map.frame(this.#filters.store || this.#filters.courier);
       },
     });
@@ -121,8 +126,11 @@ export class Board {
   begin(client, token) {
     [this.#client, this.#token] = [client, token];
     for (const id of [...this.#fleet.entries.keys()]) this.#fleet.forget(id);
+    const [stores, places] = [this.#fleet.stores, this.#fleet.places].map((known) => [...known.keys()]);
     for (const known of [this.#fleet.couriers, this.#fleet.stores, this.#fleet.places]) known.clear();
     this.select(null);
+    for (const id of stores) this.#map.store(id);
+    for (const id of places) this.#map.courier(id);
     client.subscribe(CHANNEL, {
       onSnapshot: (snapshot) => this.#replace(snapshot),
       onEvent: (event) => this.#hear(event),
@@ -146,6 +154,21 @@ export class Board {
     this.#mark("lanes", "crew", "alarms");
     this.#map.everything();
     this.#readParties(this.#client);
+    this.#recall(this.#client);
+  }
+
+  /** What alarms a snapshot does not tell of, from the past of the orders that may be their cause. */
+  async #recall(client) {
+    for (const id of this.#fleet.unclaimed().slice(0, RECALLED_MAX)) {
+      try {
+        const { events } = await this.#read(`v1/orders/${id}/events?limit=200`);
+        if (client !== this.#client) return;
+        if (this.#fleet.recall(id, events)) this.#mark("alarms");
+      } catch (failure) {
+        // With the next snapshot it is tried again.
+        return console.error(failure);
+      }
+    }
   }
 
   #hear(event) {
@@ -164,6 +187,7 @@ export class Board {
     }
     if (!event.order || event.type.startsWith("courier.") || event.type === "driver.duty") this.#mark("crew");
     if (event.driver) this.#map.courier(event.driver);
+    if (event.type === "store.deleted") this.#map.store(event.store);
     if (event.order && event.order === this.#selected) {
       const known = this.#fleet.entries.get(event.order);
       if (known) this.#dossier.hear(event, known.order.store.tz, this.#names);
@@ -252,6 +276,7 @@ export class Board {
     this.#stale = new Set();
     if (stale.has("lanes")) this.#drawLanes();
     if (stale.has("crew")) this.#drawCrew();
+    if (stale.has("crew") || stale.has("lanes")) this.#drawMapWords();
     if (stale.has("alarms")) {
       const alarms = this.#fleet.alarms(clock.now());
       this.#alarms.show(alarms, clock.now(), document.body.dataset.loaded === "yes");
@@ -283,6 +308,7 @@ export class Board {
       const there = [...this.#lanes.values()].find(({ reel }) => reel.has(focused));
       if (!there?.reel.focus(focused)) lane.reel.focusAt(0);
     }
+    this.#map.narrow(this.#filters.parties());
     setText(byId("open"), String(open));
     setText(byId("late-sum"), `${late} late`);
     byId("late-sum").hidden = late === 0;
@@ -305,7 +331,15 @@ export class Board {
     byId("crew-for").hidden = !order;
     if (order) setText(byId("crew-for"), `For ${order.short_code}: the nearest with room first`);
     const free = mates.filter(({ courier, load }) => courier.duty === "on" && load === 0).length;
-    setText(byId("map-words"), `${working} couriers on duty, ${free} free · ${this.#fleet.stores.size} stores`);
+    this.#duty = `${working} couriers on duty, ${free} free · ${this.#fleet.stores.size} stores`;
+  }
+
+  /** What the map shows, in words. */
+  #drawMapWords() {
+    const shown = this.#map.shown();
+    const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+    const words = shown && `Filtered: ${count(shown.couriers, "courier")} and ${count(shown.stores, "store")} on the map`;
+    setText(byId("map-words"), words ?? this.#duty);
   }
 
   #drawDossier() {

@@ -1,4 +1,5 @@
-// The board's map: all couriers and stores, and of the order at hand its door and ways.
+// The board's map: couriers and stores, all or those that the filters leave, and of the order at
+// hand its door and ways.
 
 import { Plot } from "./map.js";
 import { isFinished } from "./fold.js";
@@ -13,6 +14,8 @@ export class CityMap {
   #order = null;
   #alarmed = new Set();
   #framed = false;
+  /** The stores and couriers to be shown, `{stores, couriers}`; null for all. */
+  #found = null;
   chosen = null;
 
   constructor(host, fleet, { onPick, onMove }) {
@@ -44,9 +47,7 @@ export class CityMap {
 
   /** All there is, as after a snapshot. */
   everything() {
-    for (const store of this.#fleet.stores.values()) {
-      this.#plot.put({ id: store.id, kind: "store", lat: store.lat, lng: store.lng, label: store.name });
-    }
+    for (const id of this.#fleet.stores.keys()) this.store(id);
     for (const id of this.#fleet.places.keys()) this.courier(id);
     if (!this.#framed && this.#fleet.stores.size > 0) {
       this.#framed = true;
@@ -54,15 +55,40 @@ export class CityMap {
     }
   }
 
-  /** One courier, where it is and how it stands. */
+  /** Shows no others than these from now on: `{stores, couriers}` as sets of ids; null for all. */
+  narrow(found) {
+    const before = this.#found;
+    this.#found = found;
+    const changed = (kind, id) => (!before || before[kind].has(id)) !== (!found || found[kind].has(id));
+    for (const id of this.#fleet.stores.keys()) if (changed("stores", id)) this.store(id);
+    for (const id of this.#fleet.places.keys()) if (changed("couriers", id)) this.courier(id);
+  }
+
+  /** How many are shown, `{stores, couriers}`; null while all are. */
+  shown() {
+    if (!this.#found) return null;
+    const count = (ids) => [...ids].filter((id) => this.#plot.has(id)).length;
+    return { stores: count(this.#fleet.stores.keys()), couriers: count(this.#fleet.places.keys()) };
+  }
+
+  /** One store, or that it is gone. */
+  store(id) {
+    const store = this.#fleet.stores.get(id);
+    const shows = !this.#found || this.#found.stores.has(id) || this.#order?.store.id === id;
+    if (!store || !shows) return this.#plot.remove(id);
+    this.#plot.put({ id, kind: "store", lat: store.lat, lng: store.lng, label: store.name });
+  }
+
+  /** One courier, where it is and how it stands, or that it is gone. */
   courier(id) {
     const place = this.#fleet.places.get(id);
-    if (!place) return;
+    if (!place) return this.#plot.remove(id);
     const courier = this.#fleet.couriers.get(id);
     const load = this.#fleet.load(id);
     if (courier?.duty === "off" && load === 0) return this.#plot.remove(id);
     const name = courier?.display_name ?? courier?.name ?? "";
     const mine = this.#order?.driver?.id === id || this.chosen === id;
+    if (this.#found && !this.#found.couriers.has(id) && !mine) return this.#plot.remove(id);
     this.#plot.put({
       id, kind: "courier", lat: place.lat, lng: place.lng, at: place.at, heading: place.heading,
       label: name, initials: initials(name), fixed: mine,
@@ -83,9 +109,10 @@ export class CityMap {
 
   /** Shows the way of an order, or of none. */
   order(order, frame = false) {
-    const before = this.#order?.driver?.id;
+    const before = this.#order;
     this.#order = order;
-    if (before) this.courier(before);
+    if (before) this.store(before.store.id);
+    if (before?.driver) this.courier(before.driver.id);
     const open = order && !isFinished(order);
     if (!open || !order.dropoff) this.#plot.remove(DOOR);
     if (!order) {
@@ -94,6 +121,7 @@ export class CityMap {
       return;
     }
     const { store, dropoff, driver } = order;
+    this.store(store.id);
     if (open && dropoff) this.#plot.put({ id: DOOR, kind: "door", lat: dropoff.lat, lng: dropoff.lng, label: dropoff.name });
     if (driver) this.courier(driver.id);
     const carried = order.status === "picked_up";

@@ -3,7 +3,6 @@
 // after hours without a connection.
 
 import { keepAwake } from "./awake.js";
-import { LOST, Refused } from "./client.js";
 import { fold, isFinished } from "./fold.js";
 import { distance, metres } from "./geo.js";
 import { Offers } from "./offers.js";
@@ -15,15 +14,13 @@ import {
   DROPS, FAILS, foreseen, inTurn, missing, proved, stepOf, waitAtDoor, wayOut,
 } from "./stops.js";
 import { Tracker } from "./tracker.js";
+import { tellUndone } from "./undone.js";
+import { send } from "./upload.js";
 
 /** Two taps within this time are one, in milliseconds. */
 const TWICE = 700;
 /** A fix that is older is not said to be where a tap was made, in milliseconds. */
 const FRESH = 60_000;
-/** Largest proof that a socket takes, in characters; larger ones go by a request of their own. */
-const SOCKET_MAX = 40_000;
-/** How long such a request may take. */
-const UPLOAD_LIMIT = 60_000;
 
 const WORDS = {
   "order.at_store": "“At the store”",
@@ -48,7 +45,7 @@ let outbox = null;
 let client = null;
 let driver = null;
 let frame = 0;
-let tapped = 0;
+let tapped = -Infinity;
 let said = null;
 /** Keys of taps whose PIN is looked at, so that a wrong one is asked for again. */
 const pins = new Map();
@@ -98,28 +95,6 @@ run((given, _order, token) => {
     redraw();
   },
 });
-
-/** Sends a tap: by the socket, or, what is too large for that, by a request. */
-async function send(by, token, method, data) {
-  if (method !== "proof.add" || (data.data?.length ?? 0) < SOCKET_MAX) return by.call(method, data);
-  const { order, idempotency_key: key, ...body } = data;
-  let answer;
-  let told;
-  try {
-    answer = await fetch(`/v1/orders/${order}/proofs`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "idempotency-key": key },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(UPLOAD_LIMIT),
-    });
-    told = await answer.json();
-  } catch {
-    throw new Refused({ code: LOST, message: "The connection was lost." });
-  }
-  if (answer.ok) return told;
-  const temporary = answer.status >= 500 || answer.status === 429;
-  throw new Refused({ code: answer.status, message: `${told.code}: ${told.detail}`, temporary });
-}
 
 function hear(event) {
   const { type, data = {}, order: id } = event;
@@ -196,10 +171,7 @@ function refused({ key, method, about }, why) {
 
 /** Says what needs to be known, and keeps it until it is put away. */
 function complain(text) {
-  const item = byId("not-done").content.firstElementChild.cloneNode(true);
-  setText(item.firstElementChild, text);
-  item.lastElementChild.addEventListener("click", () => item.remove());
-  byId("refused").append(item);
+  tellUndone(text);
   setText(byId("alarm"), text);
 }
 

@@ -1,4 +1,5 @@
-// Which orders the board shows: by words, store, courier, late, without a courier, in the map's area.
+// Which orders the board shows: by words, store, courier, late, without a courier, in the map's area;
+// and which stores and couriers the map shows with them.
 
 import { isFinished } from "./fold.js";
 import { isUnassigned, lateness } from "./fleet.js";
@@ -53,6 +54,7 @@ export class Filters {
   #change() {
     const given = byId("find").value || this.store || this.courier
       || ["only-late", "only-unassigned", "only-area"].some((id) => byId(id).checked);
+    if (!given && document.activeElement === byId("unfilter")) byId("find").focus();
     byId("unfilter").hidden = !given;
     byId("unfold").textContent = given ? "Filtered" : "Filter";
     this.#onChange();
@@ -80,12 +82,46 @@ export class Filters {
     return this.#words.get(order);
   }
 
+  #chosen() {
+    const words = byId("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+    const [late, unassigned] = ["only-late", "only-unassigned"].map((id) => byId(id).checked);
+    return { words, late, unassigned, store: this.store, courier: this.courier };
+  }
+
   /** A test of entries, by what is chosen now. */
   passes() {
-    const words = byId("find").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
-    const { store, courier } = this;
-    const [late, unassigned] = ["only-late", "only-unassigned"].map((id) => byId(id).checked);
-    const bounds = this.area ? this.#bounds() : null;
+    return this.#test(this.#chosen(), this.area ? this.#bounds() : null);
+  }
+
+  /**
+   * The stores and couriers of what is chosen, as sets of ids: those of the orders that pass, and who
+   * is chosen or found by name. Null when nothing is chosen; the map's area narrows no map.
+   */
+  parties() {
+    const chosen = this.#chosen();
+    const { words, late, unassigned, store, courier } = chosen;
+    if (words.length === 0 && !late && !unassigned && !store && !courier) return null;
+    const found = { stores: new Set([store]), couriers: new Set([courier]) };
+    const passes = this.#test(chosen, null);
+    for (const entry of this.#fleet.entries.values()) {
+      if (isFinished(entry.order) || !passes(entry)) continue;
+      found.stores.add(entry.order.store.id);
+      if (entry.order.driver) found.couriers.add(entry.order.driver.id);
+    }
+    const add = (kind, test) => {
+      for (const one of this.#fleet[kind].values()) if (test(one)) found[kind].add(one.id);
+    };
+    // Who could take what nobody has.
+    if (unassigned && !courier) add("couriers", ({ id, duty }) => duty === "on" && this.#fleet.load(id) === 0);
+    if (words.length > 0 && !late && !unassigned && !store && !courier) {
+      for (const kind of ["stores", "couriers"]) {
+        add(kind, ({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+      }
+    }
+    return found;
+  }
+
+  #test({ words, late, unassigned, store, courier }, bounds) {
     const now = clock.now();
     const inside = (place) => place && place.lat >= bounds.south && place.lat <= bounds.north
       && place.lng >= bounds.west && place.lng <= bounds.east;

@@ -31,6 +31,8 @@ const UNCLAIMED = 60_000;
 const SILENT_FOR = 11 * 60_000;
 /** Orders that a store turns down in a row until it is an alarm. */
 const REJECTED_MAX = 3;
+/** What tells how a search went. */
+const SEARCH = ["courier.searching", "courier.assigned", "courier.search_failed"];
 /** How wide the span of an arrival may be until it counts as unsure. */
 const WIDE = 20 * 60_000;
 
@@ -138,6 +140,24 @@ export class Fleet {
       this.couriers.delete(driver);
       this.places.delete(driver);
     }
+  }
+
+  /** Orders without a courier for whom nobody is searched, worst first: whether a search has failed
+   * no snapshot says, but their past. */
+  unclaimed() {
+    const found = [...this.entries.values()].filter(({ order }) => isUnassigned(order) && order.leg === "none");
+    return found.sort((a, b) => a.key - b.key).map(({ order }) => order.id);
+  }
+
+  /** Takes the past of an order, its events from the first. Returns whether that is news. */
+  recall(id, events) {
+    const entry = this.entries.get(id);
+    const last = events.findLast(({ type }) => SEARCH.includes(type));
+    // What was heard meanwhile is newer.
+    if (!entry || entry.order.leg !== "none" || last?.type !== "courier.search_failed") return false;
+    const news = !entry.failed;
+    entry.failed ||= time(last.at);
+    return news;
   }
 
   /** Takes where a courier is. Returns whether that is news. */

@@ -4,6 +4,7 @@
 
 import { distance, metres } from "./geo.js";
 import { byId, clock, setText, timeOf } from "./page.js";
+import { tellUndone } from "./undone.js";
 
 /** From this many seconds on the end is near, and said once. */
 const NEAR = 10;
@@ -148,11 +149,7 @@ export class Offers {
       this.#open.delete(offer.offer);
       setText(byId("announce"), "");
       this.#show();
-      const item = byId("not-done").content.firstElementChild.cloneNode(true);
-      const words = why.word === "offer_closed" ? "Too late: somebody else has it, or its time was over." : why.message;
-      setText(item.firstElementChild, words);
-      item.lastElementChild.addEventListener("click", () => item.remove());
-      byId("refused").append(item);
+      tellUndone(why.word === "offer_closed" ? "Too late: somebody else has it, or its time was over." : why.message);
     }
   }
 }

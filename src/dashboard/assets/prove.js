@@ -1,4 +1,5 @@
-// The sheet on which a courier proves a hand-over: a photo, a signature, a scanned code, a PIN.
+// The sheet on which a hand-over is proved, by a courier or by a store that does without one: a
+// photo, a signature, a scanned code, a PIN. It makes itself, as two pages have it.
 
 import { byId, setText } from "./page.js";
 import { canScan, scan } from "./scan.js";
@@ -7,7 +8,40 @@ import { canScan, scan } from "./scan.js";
 const PICTURE_MAX = 200_000;
 /** Longest side of a photo, in pixels, tried in this order until it is small enough. */
 const SIDES = [1_280, 960, 640];
+/** How a typed name is written: as by a pen, where the device knows how. */
+const HAND = "\"Snell Roundhand\", \"Segoe Script\", \"Dancing Script\", cursive";
+const INK = "#111";
 const HEADS = { pickup: "Pick-up", dropoff: "Hand over", return: "Bring back" };
+
+const SHEET = `<dialog id="proof" class="prove" aria-labelledby="proof-head">
+<form id="proof-form" novalidate>
+<h2 id="proof-head"></h2>
+<p id="proof-note" class="refusal" role="alert" hidden></p>
+<fieldset id="proof-photo" hidden>
+<legend>Photo</legend>
+<canvas id="photo-view" width="0" height="0" role="img" aria-label="Your photo" hidden></canvas>
+<label class="button second"><svg class="icon" aria-hidden="true"><use href="assets/icons.svg#camera"/></svg><span id="photo-word">Take a photo</span><input id="photo-file" type="file" accept="image/*" capture="environment"></label>
+</fieldset>
+<fieldset id="proof-signature" hidden>
+<legend>Signature</legend>
+<canvas id="pad" class="pad" width="640" height="240" role="img" aria-label="Field to sign in"></canvas>
+<button id="pad-clear" type="button" class="bare">Clear</button>
+<label class="signer">Or type the signer’s name <input id="signer" type="text" maxlength="60" autocomplete="off" autocapitalize="words" spellcheck="false"></label>
+</fieldset>
+<fieldset id="proof-scan" hidden>
+<legend>Code on the bag</legend>
+<input id="scan-text" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" aria-label="Code on the bag">
+<button id="scan-bag" type="button" class="second" hidden><svg class="icon" aria-hidden="true"><use href="assets/icons.svg#scan"/></svg>Scan</button>
+</fieldset>
+<fieldset id="proof-pin" hidden>
+<legend>The customer’s PIN</legend>
+<input id="pin-text" class="pin-text" type="text" inputmode="numeric" pattern="[0-9]*" maxlength="4" autocomplete="off" aria-label="The customer’s PIN, four digits">
+</fieldset>
+<button id="proof-yes" class="big"></button>
+<button id="proof-no" type="button" class="second">Back</button>
+</form>
+</dialog>
+`;
 
 let photo = "";
 let drawn = false;
@@ -46,11 +80,32 @@ function complain(text) {
   note.hidden = !text;
 }
 
-function clearPad() {
+function emptyPad() {
   drawn = false;
   const pen = pad().getContext("2d");
   pen.fillStyle = "#fff";
   pen.fillRect(0, 0, pad().width, pad().height);
+}
+
+function clearPad() {
+  emptyPad();
+  byId("signer").value = "";
+}
+
+/** Writes the signer's name on the pad, for who signs with no finger: the proof is the same. */
+function writeName() {
+  emptyPad();
+  const name = byId("signer").value.trim();
+  if (!name) return;
+  const { width, height } = pad();
+  const pen = pad().getContext("2d");
+  const font = (size) => { pen.font = `italic ${size}px ${HAND}`; };
+  font(height / 3);
+  const by = (width * 0.9) / pen.measureText(name).width;
+  if (by < 1) font(Math.floor((height / 3) * by));
+  Object.assign(pen, { fillStyle: INK, textAlign: "center", textBaseline: "middle" });
+  pen.fillText(name, width / 2, height / 2);
+  drawn = true;
 }
 
 /** Makes the pad one that can be written on. */
@@ -64,6 +119,8 @@ function beWritten() {
   let writing = false;
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
+    // A hand and a typed name are two signatures.
+    if (byId("signer").value) clearPad();
     writing = true;
     pen.beginPath();
     pen.moveTo(...place(event));
@@ -71,7 +128,7 @@ function beWritten() {
   canvas.addEventListener("pointermove", (event) => {
     if (!writing) return;
     drawn = true;
-    Object.assign(pen, { lineWidth: 4, lineCap: "round", lineJoin: "round", strokeStyle: "#111" });
+    Object.assign(pen, { lineWidth: 4, lineCap: "round", lineJoin: "round", strokeStyle: INK });
     pen.lineTo(...place(event));
     pen.stroke();
   });
@@ -80,10 +137,14 @@ function beWritten() {
   }
 }
 
-/** Makes the sheet ready, once. */
+/** Makes the sheet, once. */
 export function begin() {
+  const made = document.createElement("template");
+  made.innerHTML = SHEET;
+  document.body.append(made.content);
   beWritten();
   byId("pad-clear").addEventListener("click", clearPad);
+  byId("signer").addEventListener("input", writeName);
   byId("proof-no").addEventListener("click", () => sheet().close());
   byId("scan-bag").hidden = !canScan();
   byId("scan-bag").addEventListener("click", async () => {
@@ -135,7 +196,7 @@ function confirm() {
       if (!photo) return complain("Take the photo first.");
       proofs.push({ point, kind, data: photo, content_type: "image/jpeg" });
     } else if (kind === "signature") {
-      if (!drawn) return complain("It is to be signed first.");
+      if (!drawn) return complain("It is to be signed first, or the signer’s name typed.");
       proofs.push({ point, kind, data: bare(pad().toDataURL("image/png")), content_type: "image/png" });
     } else if (kind === "scan") {
       if (!code) return complain("Scan the code on the bag, or type it.");

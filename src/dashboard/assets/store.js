@@ -4,13 +4,17 @@
 
 import { keepAwake } from "./awake.js";
 import { fold, isFinished, moves } from "./fold.js";
+import { holding } from "./holding.js";
 import { Outbox } from "./outbox.js";
 import { byId, claimsOf, clock, daySpanOf, minutes, run, setText, timeOf } from "./page.js";
+import { ask, begin as beginProofs } from "./prove.js";
 import { Sound } from "./sound.js";
+import { proved } from "./stops.js";
 import { Alerts } from "./store_alerts.js";
 import { Call, HURRY } from "./store_call.js";
 import { Detail, nextOf } from "./store_order.js";
 import { approachOf, carrierOf, drawBadges, drawDue, drawItems, lateBy, setIcon, wayOf, whoOf } from "./store_words.js";
+import { send } from "./upload.js";
 
 /** Between two looks at what time alone changes, in milliseconds. */
 const TICK = 1_000;
@@ -32,7 +36,7 @@ const outbox = new Outbox("ordercast.store.taps");
 const sound = new Sound("ordercast.store.muted");
 const alerts = new Alerts("ordercast.store.alerts", byId("alerts"));
 const call = new Call({ answer: act, onAside: redraw });
-const detail = new Detail({ act });
+const detail = new Detail({ act, go });
 let store = null;
 let client = null;
 let frame = 0;
@@ -52,7 +56,7 @@ run((newClient, _order, token) => {
     store = null;
   }
   store ??= { id: sub };
-  outbox.client = client;
+  outbox.client = { call: (method, data) => send(newClient, token, method, data) };
   client.subscribe(`store:${sub}`, { onSnapshot: (snapshot) => replace(snapshot, token), onEvent: apply });
 }, { name: "store", lasting: true, onState: connected });
 
@@ -107,7 +111,8 @@ function apply(event) {
   }
   if (!event.order) return;
   const known = orders.get(event.order);
-  const order = fold(known, event);
+  const { type, data = {} } = event;
+  const order = type === "proof.added" && known ? { ...proved(known, data.point, data.kind), version: event.n } : fold(known, event);
   if (!order) {
     // We should have known it.
     if (moves(event) && !truncated) client.renew(`store:${store.id}`);
@@ -211,6 +216,15 @@ function act(method, order, data) {
   redraw();
 }
 
+/** Takes the next step of an order, with the proofs that it needs. */
+function go(order, { method, words, point, kinds = [] }) {
+  if (kinds.length === 0) return act(method, order, {});
+  ask(kinds, point, words, (proofs, pin) => {
+    for (const proof of proofs) act("proof.add", order, proof);
+    act(method, order, pin ? { pin } : {});
+  });
+}
+
 function refused({ about, method }, why) {
   const order = orders.get(about);
   // Somebody else did it first, or it is over: the columns say what is so.
@@ -223,6 +237,7 @@ function refused({ about, method }, why) {
   redraw();
 }
 
+beginProofs();
 outbox.onChange = redraw;
 outbox.onRefused = refused;
 sound.onChange = redraw;
@@ -259,10 +274,12 @@ function draw() {
   frame = 0;
   if (!store?.name) return;
   const now = clock.now();
-  drawHead(now);
-  drawRinging(now);
-  drawCouriers(now);
-  drawLanes(now);
+  holding(() => {
+    drawHead(now);
+    drawRinging(now);
+    drawCouriers(now);
+    drawLanes(now);
+  }, heirOf);
   const shown = orders.get(detail.id);
   if (shown) detail.show(shown, outbox.about(shown.id));
 }
@@ -356,6 +373,12 @@ function drawCouriers(now) {
   }));
 }
 
+/** Who has the focus after a part that is not there any more. */
+function heirOf(part) {
+  const after = { pause: "resume", resume: "pause", unmute: "sound", ringing: "pause" }[part.id];
+  return after ? byId(after) : part.closest(".slipcard")?.querySelector(".code");
+}
+
 /** The column of an order; none for what rings. */
 function laneOf({ status, window }) {
   // Accepted long before: it waits for its time.
@@ -386,12 +409,8 @@ function drawLanes(now) {
     list.forEach((order, nth) => {
       const card = cardOf(order);
       drawCard(card, order, now);
-      // Only what stands elsewhere is moved, so that the focus stays where it is.
-      if (place.children[nth] !== card.element) {
-        const focused = card.element.contains(document.activeElement) ? document.activeElement : null;
-        place.insertBefore(card.element, place.children[nth] ?? null);
-        focused?.focus({ preventScroll: true });
-      }
+      // Only what stands elsewhere is moved.
+      if (place.children[nth] !== card.element) place.insertBefore(card.element, place.children[nth] ?? null);
     });
     while (place.children.length > list.length) place.lastElementChild.remove();
   }
@@ -415,7 +434,7 @@ function cardOf({ id }) {
     const order = orders.get(id);
     const next = order && nextOf(order);
     if (next?.pin) detail.open(order);
-    else if (next) act(next.method, order, {});
+    else if (next) go(order, next);
   });
   cards.set(id, card);
   return card;

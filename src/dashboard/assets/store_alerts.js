@@ -2,6 +2,7 @@
 // It also keeps which orders are being cooked, so that one that was called off while this tablet
 // was away is not just gone.
 
+import { holding } from "./holding.js";
 import { timeOf } from "./page.js";
 import { whyOf } from "./store_words.js";
 
@@ -94,10 +95,15 @@ export class Alerts {
   }
 
   #draw() {
+    const ofSame = (had) => [...this.#list.children].find(({ dataset }) => dataset.id === had.closest(".alert")?.dataset.id);
+    holding(() => this.#redraw(), (had) => (ofSame(had) ?? this.#list).querySelector("button") ?? document.getElementById("pause"));
+  }
+
+  #redraw() {
     this.#list.hidden = this.#alerts.length === 0;
     this.#list.replaceChildren(...this.#alerts.map(({ id, tone, title, text, done }) => {
       const item = document.getElementById("alert").content.firstElementChild.cloneNode(true);
-      item.dataset.tone = tone;
+      Object.assign(item.dataset, { id, tone });
       item.querySelector("h2").textContent = title;
       item.querySelector("p").textContent = text;
       const button = item.querySelector("button");

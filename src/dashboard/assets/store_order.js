@@ -1,27 +1,34 @@
 // One order in full, with everything the store can do about it.
 
 import { byId, clock, daySpanOf, setText, timeOf } from "./page.js";
+import { missing } from "./stops.js";
 import { reasonIn } from "./store_call.js";
 import { approachOf, carrierOf, drawChoices, drawItems, lateBy, REASONS, wayOf, whoOf } from "./store_words.js";
 
-const needsPin = ({ proof_required }) => proof_required?.pin === true;
+/** A step with what is to be proved there: `kinds` of proof, and `pin` if that is all. */
+function proving(order, method, words, point) {
+  const kinds = missing(order, point);
+  return { method, words, point, kinds, pin: kinds.length === 1 && kinds[0] === "pin" };
+}
 
 /**
- * The next step of an order that is the store's: `{ method, words, pin }`; nothing while it waits
- * for somebody else.
+ * The next step of an order that is the store's: `{ method, words }`, and what is to be proved;
+ * nothing while it waits for somebody else.
  */
 export function nextOf(order) {
   const { status, fulfilment } = order;
   if (status === "accepted") return { method: "order.start", words: "Start cooking" };
   if (status === "preparing") return { method: "order.ready", words: "Ready" };
   if (status === "ready" && fulfilment === "collection") {
-    return { method: "order.collect", words: "Hand over", pin: needsPin(order) };
+    return proving(order, "order.collect", "Hand over", "dropoff");
   }
-  if (status === "ready" && fulfilment === "store_delivery") return { method: "order.pickup", words: "It leaves now" };
+  if (status === "ready" && fulfilment === "store_delivery") {
+    return proving(order, "order.pickup", "It leaves now", "pickup");
+  }
   if (status === "picked_up" && fulfilment === "store_delivery") {
-    return { method: "order.deliver", words: "Delivered", pin: needsPin(order) };
+    return proving(order, "order.deliver", "Delivered", "dropoff");
   }
-  if (status === "returning") return { method: "order.returned", words: "It is back here" };
+  if (status === "returning") return proving(order, "order.returned", "It is back here", "return");
   if (status === "scheduled") return { method: "order.accept", words: "Accept" };
   return null;
 }
@@ -31,12 +38,13 @@ const canCancel = ({ status }) => ["scheduled", "accepted", "preparing", "ready"
 export class Detail {
   #dialog = byId("detail");
   #act;
+  #go;
   #id = null;
   #order = null;
 
-  /** `act(method, order, data)` takes what was tapped. */
-  constructor({ act }) {
-    this.#act = act;
+  /** `act(method, order, data)` takes what was tapped, `go(order, next)` the step that is next. */
+  constructor({ act, go }) {
+    [this.#act, this.#go] = [act, go];
     byId("detail-close").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => { this.#id = null; });
     // A tap beside it closes it.
@@ -86,6 +94,12 @@ export class Detail {
   #do(method, data, closes = true) {
     this.#act(method, this.#order, data);
     if (closes) this.close();
+  }
+
+  #step(next) {
+    const order = this.#order;
+    this.close();
+    this.#go(order, next);
   }
 
   #ask(why) {
@@ -155,7 +169,7 @@ export class Detail {
 
   #actions(order, next, waits) {
     const buttons = [];
-    if (next && !next.pin) buttons.push([next.words, "big", () => this.#do(next.method, {})]);
+    if (next && !next.pin) buttons.push([next.words, "big", () => this.#step(next)]);
     if (order.status === "accepted") buttons.push(["Ready", "second", () => this.#do("order.ready", {})]);
     if (order.status === "ready") buttons.push(["Not ready after all", "second", () => this.#do("order.unready", {})]);
     if (canCancel(order)) buttons.push(["Cancel the order…", "danger", () => this.#ask(true)]);

@@ -22,6 +22,8 @@ export class Tracker {
   #pace = FREE;
   #sending = false;
   #battery = null;
+  /** Whether a point has been taken since it was started. */
+  #begun = false;
 
   state = "off";
   last = null;
@@ -44,6 +46,7 @@ export class Tracker {
     if (this.#watching !== null) return;
     if (!navigator.geolocation) return this.#set("denied");
     this.#set("asking");
+    this.#begun = false;
     const options = { enableHighAccuracy: true, maximumAge: FRESH, timeout: 30_000 };
     this.#watching = navigator.geolocation.watchPosition(
       (fix) => this.#take(fix),
@@ -116,7 +119,8 @@ export class Tracker {
       Math.max(Date.now(), (newest?.[0] ?? 0) + 1), at, round(latitude), round(longitude),
       known(accuracy, 0), known(heading, 0), known(speed, 1), known(this.#battery?.level, 2),
     ];
-    const first = !this.last;
+    const first = !this.#begun;
+    this.#begun = true;
     if (newest && at - newest[1] < 1_000) this.#points.pop();
     this.#points.push(point);
     if (this.#points.length > KEPT_MAX) this.#points.shift();

@@ -54,25 +54,48 @@ async fn page(api: web::Data<Api>, path: Path<String>, request: HttpRequest) -> 
     let policy = tiles::policy(POLICY, &request);
     match api.track(&path).await {
         Ok(tracked) => respond(HttpResponse::Ok(), &policy, &render(&tracked)),
-        Err(problem) => refuse(problem, &policy),
+        Err(problem) => refuse(problem, &policy, wants_page(&request)),
     }
 }
 
-fn refuse(problem: Problem, policy: &str) -> HttpResponse {
-    let (text, help) = if problem.code == ProblemCode::NotFound {
-        ("This link leads nowhere.", "Is it complete? Copy it whole from the message it came in.")
+/// Whether it is a browser that asks, for somebody who reads.
+fn wants_page(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get_all(header::ACCEPT);
+    accepted.into_iter().any(|kinds| kinds.to_str().is_ok_and(|kinds| kinds.contains("text/html")))
+}
+
+fn refuse(problem: Problem, policy: &str, wants_page: bool) -> HttpResponse {
+    // An empty address is that of the page.
+    const AGAIN: &str = "<p><a class=\"button\" href=\"\">Try again</a></p>\n";
+    let (text, help, again) = if problem.code == ProblemCode::NotFound {
+        let help = "Is it complete? Copy it whole from the message it came in.";
+        ("This link leads nowhere.", help, "")
     } else if problem.code == ProblemCode::LinkEnded {
-        ("This link has ended.", "Whoever sent it to you can send you another.")
+        ("This link has ended.", "Whoever sent it to you can send you another.", "")
+    } else if !wants_page {
+        // As of any other route, with the id of the request.
+        return HttpResponse::from_error(HttpProblem(problem));
+    } else if problem.code == ProblemCode::RateLimited {
+        let help = "This page was asked for too often. Your order goes on meanwhile.";
+        ("One moment, please.", help, AGAIN)
     } else {
-        // Ours to mend, and to tell like all else.
-        return HttpProblem(problem).error_response();
+        let help = "That is our fault, not yours. Your order goes on meanwhile.";
+        ("This page cannot be shown now.", help, AGAIN)
     };
     let body = format!(
-        "<main id=\"track\">\n<section class=\"sheet over\"><h1>{text}</h1>\n<p>{help}</p></section>\n\
-         </main>\n"
+        "<main id=\"track\">\n<section class=\"sheet over\"><h1>{text}</h1>\n<p>{help}</p>\n{again}\
+         </section>\n</main>\n"
     );
     let page = Page { title: text, again_s: None, is_live: false, body };
-    respond(HttpResponse::build(HttpProblem(problem).status_code()), policy, &page)
+    let problem = HttpProblem(problem);
+    let mut response = respond(HttpResponse::build(problem.status_code()), policy, &page);
+    // When to come back, and what the limit is.
+    for (name, value) in problem.error_response().headers() {
+        if !response.headers().contains_key(name) {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    response
 }
 
 fn respond(mut response: HttpResponseBuilder, policy: &str, page: &Page<'_>) -> HttpResponse {

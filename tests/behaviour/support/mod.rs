@@ -100,8 +100,17 @@ impl Server {
 }
 
 /// Waits until `check` gives something.
-pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = tokio::time::Instant::now() + PATIENCE;
+pub async fn until<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, check).await
+}
+
+/// The same for as long as `patience` lasts.
+pub async fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut check: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let end = tokio::time::Instant::now() + patience;
     loop {
         if let Some(value) = check().await {
             return value;
