@@ -20,9 +20,9 @@ mod usage;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -118,12 +118,27 @@ fn part(whole: u32, share: f64) -> u32 {
 /// A worker's hub with a listener for each watched order; takes what is published.
 struct Watchers {
     listeners: Vec<Rc<Listener<Publication>>>,
-    mailboxes: Vec<Rc<Mailbox>>,
+    /// Each with what rings when something is in it.
+    mailboxes: Vec<(Rc<Mailbox>, Waker)>,
+    rung: Arc<Mutex<Vec<usize>>>,
+}
+
+/// Notes in which mailbox something is, so that looking into all does not count as a cost.
+struct Bell {
+    nth: usize,
+    rung: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.lock().unwrap().push(self.nth);
+    }
 }
 
 impl Watchers {
     fn of(town: &Town, hub: &Rc<Hub<Publication>>) -> Self {
         let (mut listeners, mut mailboxes) = (Vec::new(), Vec::new());
+        let rung = Arc::<Mutex<Vec<usize>>>::default();
         let heard = town.orders.len() * HEARD_PERCENT / 100;
         for order in town.orders.iter().cycle().take(heard) {
             let mailbox =
@@ -144,18 +159,20 @@ impl Watchers {
             hub.listen(&listener);
             assert!(listener.go_live(0, 0).unwrap().is_empty());
             listeners.push(listener);
-            mailboxes.push(mailbox);
+            let (nth, rung) = (mailboxes.len(), Arc::clone(&rung));
+            let waker = Waker::from(Arc::new(Bell { nth, rung }));
+            assert!(mailbox.poll_chunk(&Context::from_waker(&waker)).is_pending());
+            mailboxes.push((mailbox, waker));
         }
-        Self { listeners, mailboxes }
+        Self { listeners, mailboxes, rung }
     }
 
     /// Takes what has come: how many frames, and how old each point was.
     fn take(&self, waited: &mut Histogram<u64>) -> u64 {
         let mut frames = 0;
-        for mailbox in self.mailboxes.iter().filter(|mailbox| !mailbox.is_empty()) {
-            while let Poll::Ready(Some(chunk)) =
-                mailbox.poll_chunk(&Context::from_waker(Waker::noop()))
-            {
+        let rung = std::mem::take(&mut *self.rung.lock().unwrap());
+        for (mailbox, waker) in rung.iter().filter_map(|nth| self.mailboxes.get(*nth)) {
+            while let Poll::Ready(Some(chunk)) = mailbox.poll_chunk(&Context::from_waker(waker)) {
                 frames += 1;
                 let text = String::from_utf8_lossy(&chunk);
                 // The number of a point is when it was told.
