@@ -173,7 +173,9 @@ async fn missed(
                     exists(api, who, *scope).await?;
                 }
                 // What passes is judged by what memory holds: see `Source::recall`.
-                reached(api, page.position).await;
+                if api.feed.borrow().up {
+                    reached(api, page.position).await;
+                }
                 upto = upto.min(page.position);
                 all.extend(page.publications.iter().cloned());
             }
