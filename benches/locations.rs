@@ -3,7 +3,8 @@
 //! 62,000 couriers tell 7,700 points a second and are seen on 12,400 channels: here a share of that,
 //! through the very rooms of a process: its memory, the writer of locations, the notifications (of
 //! which another process's ear takes its part), the feed, the publisher, and a hub whose listeners
-//! are read. Beside it 1,000 order changes a second are written. Both in turns, in one run.
+//! are read. Beside it 1,000 order changes a second are written. In turns, in one run: the changes,
+//! both, and the locations alone, which tell what they cost.
 //!
 //! Unit: milliseconds from submitting a change to its durable answer; from telling a point to the
 //! frame being in its listener's hands. PostgreSQL (fsync on), the load and the listeners share
@@ -14,11 +15,14 @@
 //! beyond its pace is more than 1.5 s.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a bench reports, and may fail")]
 
+#[path = "load/usage.rs"]
+mod usage;
+
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -39,6 +43,7 @@ use ordercast::store::{self, Change, Database, Outcome, Target, Writer};
 use ordercast::wire::Wire;
 use tokio::sync::{Notify, mpsc};
 use tokio_postgres::NoTls;
+use usage::{Watched, total};
 use uuid::Uuid;
 
 /// The L profile.
@@ -113,12 +118,27 @@ fn part(whole: u32, share: f64) -> u32 {
 /// A worker's hub with a listener for each watched order; takes what is published.
 struct Watchers {
     listeners: Vec<Rc<Listener<Publication>>>,
-    mailboxes: Vec<Rc<Mailbox>>,
+    /// Each with what rings when something is in it.
+    mailboxes: Vec<(Rc<Mailbox>, Waker)>,
+    rung: Arc<Mutex<Vec<usize>>>,
+}
+
+/// Notes in which mailbox something is, so that looking into all does not count as a cost.
+struct Bell {
+    nth: usize,
+    rung: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.lock().unwrap().push(self.nth);
+    }
 }
 
 impl Watchers {
     fn of(town: &Town, hub: &Rc<Hub<Publication>>) -> Self {
         let (mut listeners, mut mailboxes) = (Vec::new(), Vec::new());
+        let rung = Arc::<Mutex<Vec<usize>>>::default();
         let heard = town.orders.len() * HEARD_PERCENT / 100;
         for order in town.orders.iter().cycle().take(heard) {
             let mailbox =
@@ -139,18 +159,20 @@ impl Watchers {
             hub.listen(&listener);
             assert!(listener.go_live(0, 0).unwrap().is_empty());
             listeners.push(listener);
-            mailboxes.push(mailbox);
+            let (nth, rung) = (mailboxes.len(), Arc::clone(&rung));
+            let waker = Waker::from(Arc::new(Bell { nth, rung }));
+            assert!(mailbox.poll_chunk(&Context::from_waker(&waker)).is_pending());
+            mailboxes.push((mailbox, waker));
         }
-        Self { listeners, mailboxes }
+        Self { listeners, mailboxes, rung }
     }
 
     /// Takes what has come: how many frames, and how old each point was.
     fn take(&self, waited: &mut Histogram<u64>) -> u64 {
         let mut frames = 0;
-        for mailbox in self.mailboxes.iter().filter(|mailbox| !mailbox.is_empty()) {
-            while let Poll::Ready(Some(chunk)) =
-                mailbox.poll_chunk(&Context::from_waker(Waker::noop()))
-            {
+        let rung = std::mem::take(&mut *self.rung.lock().unwrap());
+        for (mailbox, waker) in rung.iter().filter_map(|nth| self.mailboxes.get(*nth)) {
+            while let Poll::Ready(Some(chunk)) = mailbox.poll_chunk(&Context::from_waker(waker)) {
                 frames += 1;
                 let text = String::from_utf8_lossy(&chunk);
                 // The number of a point is when it was told.
@@ -342,16 +364,21 @@ async fn main() {
     let (mut without, mut with) = (Histogram::new(3).unwrap(), Histogram::new(3).unwrap());
     let mut points = Histogram::<u64>::new(3).unwrap();
     let (mut told, mut frames) = (0, 0);
+    let watched = [Watched::One(std::process::id()), Watched::Family(postgres.pid())];
+    // Of this process and of PostgreSQL.
+    let (mut used_without, mut used_with) = ([Duration::ZERO; 2], [Duration::ZERO; 2]);
+    let (mut used_alone, mut told_alone) = ([Duration::ZERO; 2], 0);
     let local = tokio::task::LocalSet::new();
     local
         .run_until(async {
             let watchers = Watchers::of(&town, &hub);
             let running = tokio::task::spawn_local(hub.run(messages));
-            for nth in 0..2 * turns {
-                let rides = nth % 2 == 1;
+            for nth in 0..3 * turns {
+                let (changes, rides) = (nth % 3 != 2, nth % 3 != 0);
+                let before = watched.each_ref().map(|it| total(std::slice::from_ref(it)));
                 let stop = Arc::new(AtomicBool::new(false));
                 let whose = (town.tenant, town.store);
-                let callers: Vec<_> = (0..CALLERS)
+                let callers: Vec<_> = (0..if changes { CALLERS } else { 0 })
                     .map(|nth| tokio::spawn(caller(writer.clone(), whose, nth, Arc::clone(&stop))))
                     .collect();
                 let riding = rides.then(|| {
@@ -370,11 +397,22 @@ async fn main() {
                     if rides { with.add(waited) } else { without.add(waited) }.unwrap();
                 }
                 if let Some(riding) = riding {
-                    told += riding.await.unwrap();
+                    let points = riding.await.unwrap();
+                    if changes { told += points } else { told_alone += points }
                 }
                 // What was told last is written and published before the next turn.
                 tokio::time::sleep(2 * config.locations.flush_ms.get()).await;
                 frames += watchers.take(&mut points);
+                let after = watched.each_ref().map(|it| total(std::slice::from_ref(it)));
+                let used = match (changes, rides) {
+                    (true, false) => &mut used_without,
+                    (true, true) => &mut used_with,
+                    (false, _) => &mut used_alone,
+                };
+                for ((sum, before), after) in used.iter_mut().zip(before).zip(after) {
+                    let more = before.zip(after).map(|(it, then)| then.cpu.saturating_sub(it.cpu));
+                    *sum += more.unwrap_or_default();
+                }
             }
             assert!(watchers.listeners.iter().all(|listener| !listener.has_ended()));
             running.abort();
@@ -388,7 +426,7 @@ async fn main() {
     println!(
         "{:.0} points/s told, {:.0} frames/s heard, {} notifications to another process",
         per_s(told),
-        per_s(frames),
+        per_s(frames) / 2.0,
         packets.load(Ordering::Relaxed),
     );
     for (name, waited) in [("without", &without), ("with", &with)] {
@@ -400,6 +438,22 @@ async fn main() {
             ms(waited, 1.0, micro),
         );
     }
+    let share_of_core = |used: Duration| used.as_secs_f64() / seconds * 100.0;
+    for (name, [own, postgres]) in [("without", used_without), ("with", used_with)] {
+        println!(
+            "CPU {name:8} {:5.1} % of a core here, the load included; {:5.1} % PostgreSQL",
+            share_of_core(own),
+            share_of_core(postgres),
+        );
+    }
+    let each = |used: Duration| {
+        used.as_secs_f64() * 1e6 / f64::from(u32::try_from(told_alone).unwrap().max(1))
+    };
+    println!(
+        "a point alone costs {:.1} us of CPU here, the load included, and {:.1} us of PostgreSQL",
+        each(used_alone[0]),
+        each(used_alone[1]),
+    );
     let ratio = ms(&with, 0.99, micro) / ms(&without, 0.99, micro);
     println!("a change's p99 with locations is {ratio:.2} times that without");
     let milli = Duration::from_millis(1);

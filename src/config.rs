@@ -116,7 +116,8 @@ sections! {
     Locations { flush_ms: Millis, customer_pace_ms: Millis, board_pace_ms: Millis,
         messages_per_s: u32, points_per_s: u32, burst_s: Secs, speed_max: u32, keep_s: Secs,
         couriers_max: usize, trail_len: usize, trail_look_ms: Millis, board_age_s: Secs,
-        board_max: u32, stale_s: Secs, radius_max_m: u32, near_max: u32, area_stores_max: u32, }
+        board_max: u32, stale_s: Secs, radius_max_m: u32, near_max: u32, area_stores_max: u32,
+        trail_page_max: u32, }
     /// `[webhooks]`
     Webhooks { allow_http: bool, allow_private: bool, ca_file: String, per_tenant_max: u32,
         timeout_ms: Millis, answer_limit_bytes: usize, deliveries_max: usize, turn_s: Secs,
@@ -263,7 +264,7 @@ impl Config {
             locations.couriers_max 1_000..=10_000_000; locations.trail_len 0..=10_000_000;
             locations.trail_look_ms 100..=600_000; locations.board_age_s 60..=86_400;
             locations.board_max 1..=100_000; locations.stale_s 1..=3_600;
-            locations.radius_max_m 100..=200_000; locations.near_max 1..=10_000;
+            locations.radius_max_m 100..=200_000; locations.near_max 1..=10_000; locations.trail_page_max 1..=10_000;
             locations.area_stores_max 1..=100_000;
             webhooks.per_tenant_max 1..=1_000; webhooks.timeout_ms 100..=30_000;
             webhooks.answer_limit_bytes 0..=1_048_576; webhooks.deliveries_max 1..=1_000;

@@ -87,6 +87,10 @@ impl Audience for Counter {
         }
     }
 
+    fn passed(&self, seat: &Seat, data: &[u8], at: Instant) {
+        self.to.passed(seat, data, at);
+    }
+
     fn answered(&self, seat: &Seat, id: u32, answer: Result<&[u8], u32>, at: Instant) {
         self.to.answered(seat, id, answer, at);
     }

@@ -46,7 +46,7 @@ pub(crate) struct Flags {
     /// evening, soak: the profile of which a share is played
     #[arg(long, value_enum, ignore_case = true, default_value = "m")]
     pub(crate) profile: Profile,
-    /// evening, soak: which part of the profile
+    /// evening, soak, locations: which part of the profile; of locations always L
     #[arg(long, value_name = "PART")]
     pub(crate) share: Option<f64>,
     /// storm: the server is killed and started again, instead of cutting the sockets
@@ -98,6 +98,8 @@ pub(crate) enum Scenario {
     Evening,
     /// An evening for hours: what drifts
     Soak,
+    /// From couriers' points at one process to those who see them at another
+    Locations,
     /// The bare server of fanout
     #[value(skip)]
     Baseline,
@@ -108,7 +110,7 @@ pub(crate) enum Scenario {
 
 impl Scenario {
     /// Those that one can ask for.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Writes,
         Self::Latency,
         Self::Fanout,
@@ -116,6 +118,7 @@ impl Scenario {
         Self::Storm,
         Self::Evening,
         Self::Soak,
+        Self::Locations,
     ];
 
     /// Its name on the command line.
@@ -128,6 +131,7 @@ impl Scenario {
             Self::Storm => "storm",
             Self::Evening => "evening",
             Self::Soak => "soak",
+            Self::Locations => "locations",
             Self::Baseline => "baseline",
             Self::Holder => "holder",
         }

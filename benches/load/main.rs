@@ -24,6 +24,8 @@ mod idle;
 mod latency;
 mod ledger;
 mod life;
+mod locations;
+mod lookout;
 mod message;
 mod meter;
 mod pacer;
@@ -143,6 +145,7 @@ async fn one(
         Scenario::Storm => storm::run(rig, flags).await?,
         Scenario::Evening => evening::run(rig, flags).await?,
         Scenario::Soak => soak::run(rig, flags).await?,
+        Scenario::Locations => locations::run(rig, flags).await?,
         // Served before there is a rig.
         Scenario::Baseline | Scenario::Holder => vec![],
     };

@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 /// The ids of the first two commands of every connection.
 pub(crate) const CONNECT: u32 = 1;
 pub(crate) const SUBSCRIBE: u32 = 2;
+/// No call has a lower id.
+pub(crate) const FIRST_CALL: u32 = 10;
 
 /// Where to go on.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub(crate) enum Said<'a> {
     Ping,
     /// An event, live or recovered.
     Event(Event<'a>),
+    /// What is in no log, such as where a courier is: JSON.
+    Passing(&'a [u8]),
     /// The subscription stands; its publications have been said before.
     Subscribed { place: Place, recovered: bool },
     /// A command of ours failed.
@@ -299,6 +303,7 @@ pub(crate) fn read(
 const PUBLICATION: &[u8] = b"\"pub\":{\"data\":";
 const OFFSET: &[u8] = b",\"offset\":";
 
+/// A live publication; one that passes has the offset 0.
 fn live(line: &[u8]) -> Option<Event<'_>> {
     if !line.starts_with(b"{\"push\":{\"channel\":") {
         return None;
@@ -310,8 +315,13 @@ fn live(line: &[u8]) -> Option<Event<'_>> {
         - 3
         - line.strip_suffix(b"}}}")?.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (before, after) = line.split_at_checked(digits)?;
-    let data = before.strip_suffix(OFFSET)?.get(from + PUBLICATION.len()..)?;
+    let before = if after.starts_with(b"}}}") { before } else { before.strip_suffix(OFFSET)? };
+    let data = before.get(from + PUBLICATION.len()..)?;
     Some(Event { offset: number(after), data })
+}
+
+fn say_publication(event: Event<'_>, say: &mut dyn FnMut(Said<'_>)) {
+    say(if event.offset > 0 { Said::Event(event) } else { Said::Passing(event.data) });
 }
 
 fn read_line(line: &[u8], say: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
@@ -320,16 +330,14 @@ fn read_line(line: &[u8], say: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
         return Ok(());
     }
     if let Some(event) = live(line) {
-        say(Said::Event(event));
+        say_publication(event, say);
         return Ok(());
     }
     let unreadable = |error| format!("{error}: {}", String::from_utf8_lossy(line));
     let line: Line<'_> = serde_json::from_slice(line).map_err(unreadable)?;
     let event = |publication: &LinePublication<'_>, say: &mut dyn FnMut(Said<'_>)| {
         let LinePublication { data, offset } = publication;
-        if *offset > 0 {
-            say(Said::Event(Event { offset: *offset, data: data.get().as_bytes() }));
-        }
+        say_publication(Event { offset: *offset, data: data.get().as_bytes() }, say);
     };
     if let Some(ErrorBody { code, message }) = line.error {
         say(Said::Failed { id: line.id, code, message });
@@ -357,9 +365,7 @@ fn read_line(line: &[u8], say: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
 
 fn read_reply(reply: &Reply, say: &mut dyn FnMut(Said<'_>)) {
     let event = |publication: &Publication, say: &mut dyn FnMut(Said<'_>)| {
-        if publication.offset > 0 {
-            say(Said::Event(Event { offset: publication.offset, data: &publication.data }));
-        }
+        say_publication(Event { offset: publication.offset, data: &publication.data }, say);
     };
     if let Some(error) = &reply.error {
         say(Said::Failed { id: reply.id, code: error.code, message: error.message.clone() });

@@ -30,6 +30,8 @@ const READ: usize = 256 * 1024;
 pub(crate) trait Audience: Send + Sync {
     /// `seat` has heard an event.
     fn hear(&self, _seat: &Seat, _event: &Event<'_>, _at: Instant) {}
+    /// `seat` has heard something that is in no log, JSON.
+    fn passed(&self, _seat: &Seat, _data: &[u8], _at: Instant) {}
     /// A call over this seat's socket was answered.
     fn answered(&self, _seat: &Seat, _id: u32, _answer: Result<&[u8], u32>, _at: Instant) {}
     /// Its subscription stands; whether it recovered what it had missed.
@@ -275,6 +277,7 @@ impl Seat {
                 }
                 audience.hear(self, event, at);
             }
+            Said::Passing(data) => audience.passed(self, data, at),
             Said::Subscribed { place, recovered } => {
                 {
                     let mut state = self.state();

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::view::schema::event::By;
 use crate::view::schema::{
-    Action, BatchId, CredentialId, Driver, Event, EventId, Leg, LinkToken, Offer, OfferData, Order,
-    OrderId, Store, Time, WebhookId,
+    Action, BatchId, CredentialId, Driver, Event, EventId, Leg, LinkToken, Location, Offer,
+    OfferData, Order, OrderId, Store, Time, WebhookId,
 };
 use crate::view::schema::{PictureType, Place, ProofId, ProofKind, ProofPoint};
 
@@ -38,6 +38,16 @@ pub struct StoresPage {
 pub struct DriversPage {
     /// The couriers.
     pub drivers: Vec<Driver>,
+    /// The `cursor` of the next page; null when this is the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A page of a courier's way, the oldest point first.
+#[derive(ToSchema)]
+pub struct TrailPage {
+    /// The points.
+    pub points: Vec<Location>,
     /// The `cursor` of the next page; null when this is the last.
     #[schema(required)]
     pub next: Option<String>,

@@ -30,6 +30,7 @@ mod rpc;
 mod shared;
 mod tenant;
 mod tokens;
+mod trail;
 mod webhooks;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use crate::api::{Api, Problem, ProblemCode};
 use crate::auth::{Info, Permit, Principal, bearer};
 use crate::config;
 use crate::domain::{CredentialId, Role, TenantId, Word as _};
-use crate::hub::{Area, Bearer, Filter, Member, Publication, Topic};
+use crate::hub::{Area, Bearer, Filter, Member, Passing, Publication, Topic};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 use crate::session::{
@@ -150,6 +150,10 @@ impl Source for Api {
         codec: Codec,
     ) -> Result<Reading, Unread> {
         read::read(self, who, opened, start, codec).await
+    }
+
+    fn recall(&self, topic: &Topic) -> Vec<Arc<dyn Passing<Publication>>> {
+        self.locations.recall(*topic)
     }
 
     async fn history(

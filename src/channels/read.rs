@@ -85,11 +85,15 @@ fn floor(api: &Api) -> u64 {
 /// Waits until memory holds whatever callers were told is committed: the feed is about to read
 /// it. When it does not, the log is asked instead of memory.
 async fn caught_up(api: &Api) {
-    let committed = api.database.committed();
-    if api.window.last() < committed {
+    reached(api, api.database.committed()).await;
+}
+
+/// Waits until memory holds everything up to `position`, but not for long.
+async fn reached(api: &Api, position: u64) {
+    if api.window.last() < position {
         let patience = api.config.feed.poll_interval_ms.get();
         let mut feed = api.feed.clone();
-        let _reached = timeout(patience, feed.wait_for(|state| state.cursor >= committed)).await;
+        let _reached = timeout(patience, feed.wait_for(|state| state.cursor >= position)).await;
     }
 }
 
@@ -167,6 +171,10 @@ async fn missed(
                 // The events themselves are the tenant's own; but the last may be the end.
                 if page.publications.last().is_none_or(|last| last.ends(topic, ear)) {
                     exists(api, who, *scope).await?;
+                }
+                // What passes is judged by what memory holds: see `Source::recall`.
+                if api.feed.borrow().up {
+                    reached(api, page.position).await;
                 }
                 upto = upto.min(page.position);
                 all.extend(page.publications.iter().cloned());

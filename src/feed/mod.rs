@@ -260,8 +260,9 @@ impl Feed {
                     self.window.replace(&Topic::Order(order), Publication::erased);
                 }
                 // Before the hubs hear of it, and before anyone is sent away: see the head.
-                self.window.append(&publications);
+                // First, so that what is recalled is judged by all that is recovered.
                 self.locations.follow(&publications);
+                self.window.append(&publications);
                 if let Some(first) = gap {
                     // Positions are gapless: what lay between was dropped before we read it.
                     tracing::error!(first, "the log has a gap");

@@ -43,6 +43,7 @@ use crate::view::schema::{
         offers::answer,
         offers::route,
         offers::locations,
+        offers::trail,
         parties::create_store,
         parties::list_stores,
         parties::put_store,

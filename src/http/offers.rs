@@ -1,18 +1,18 @@
 //! Offers, tours, and where couriers are.
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
 use actix_web::web::{self, Bytes, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
 use super::answer::respond;
-use super::extract::{Asking, Caller};
+use super::extract::{Asking, Caller, pairs};
 use super::orders;
-use super::parameters::Conditions;
+use super::parameters::{Conditions, TrailQuery};
 use super::problem::{HttpProblem, OF_ORDERS, words};
-use crate::api::answers::{AskedPage, Noted, OfferAnswer, OffersPage, Tour};
+use crate::api::answers::{AskedPage, Noted, OfferAnswer, OffersPage, Tour, TrailPage};
 use crate::api::{ActionBody, Api, LocationsBody, NothingBody, RouteBody, SearchBody, read_body};
-use crate::view::schema::{DriverOrMe, OfferId, OfferVerb, Order, OrderId};
+use crate::view::schema::{DriverId, DriverOrMe, OfferId, OfferVerb, Order, OrderId};
 
 type Answer = Result<HttpResponse, HttpProblem>;
 
@@ -32,6 +32,7 @@ pub(super) fn configure(services: &mut ServiceConfig) {
         .service(web::resource("/v1/offers/{offer}/{answer}").route(web::post().to(answer)))
         .service(web::resource("/v1/drivers/{driver}/offers").route(web::get().to(of_driver)))
         .service(web::resource("/v1/drivers/{driver}/route").route(web::put().to(route)))
+        .service(web::resource("/v1/drivers/{driver}/trail").route(web::get().to(trail)))
         .service(web::resource("/v1/drivers/me/locations").route(web::post().to(locations)));
 }
 
@@ -107,6 +108,21 @@ async fn answer(
 )]
 async fn route(api: web::Data<Api>, asking: Asking, path: Path<String>, body: Bytes) -> Answer {
     Ok(respond(&api.set_route(&asking.0, &path, read_body(&body)?).await?))
+}
+
+/// Lists where a courier was, the oldest first, as far as that is kept.
+#[utoipa::path(
+    get, path = "/v1/drivers/{driver}/trail", operation_id = "driver.trail", tag = "Couriers",
+    params(("driver" = DriverId, Path, description = "Which one."), TrailQuery),
+    responses((status = 200, description = "A page.", body = TrailPage)),
+)]
+async fn trail(
+    api: web::Data<Api>,
+    caller: Caller,
+    path: Path<String>,
+    request: HttpRequest,
+) -> Answer {
+    Ok(show(&api.list_trail(&caller.0, &path, &pairs(&request)?).await?))
 }
 
 /// Takes where a courier was.

@@ -137,6 +137,25 @@ pub(super) struct ReplayQuery {
     after: u64,
 }
 
+/// Which part of a courier's way.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by the document alone")]
+pub(super) struct TrailQuery {
+    /// From then on, by its device; an hour before `to` by default.
+    #[param(required = false, format = DateTime)]
+    from: String,
+    /// Up to before then, by its device; now by default.
+    #[param(required = false, format = DateTime)]
+    to: String,
+    /// At most so many, up to `locations.trail_page_max`.
+    #[param(minimum = 1, required = false)]
+    limit: u32,
+    /// The `next` of the page before.
+    #[param(required = false)]
+    cursor: String,
+}
+
 /// How to list couriers: by name, or by where they are.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -178,6 +178,19 @@ impl<N: News> Listener<N> {
         frame.is_some_and(|frame| self.mailbox.pass(place, frame))
     }
 
+    /// Takes what had passed on its topic before it came, unless it has heard something newer of
+    /// the same since. To be called while it holds back.
+    pub fn recall(&self, passing: &Arc<dyn Passing<N>>) {
+        if let State::Holding { passing: held, .. } = &*self.state.borrow()
+            && held.iter().any(|other| {
+                other.subject() == passing.subject() && other.number() > passing.number()
+            })
+        {
+            return;
+        }
+        self.overhear(passing);
+    }
+
     /// Whether nothing that a listener knows by now makes it wrong.
     fn is_right(&self, passing: &Arc<dyn Passing<N>>, last: u64) -> bool {
         passing.as_of(&self.topic).is_none_or(|as_of| as_of >= last)

@@ -16,6 +16,7 @@
 //!
 //! Absent on purpose: it reads nothing, judges no right and sends no reply.
 
+mod audible;
 mod listener;
 mod mailbox;
 mod news;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
+pub use audible::Audible;
 pub use listener::{Listener, Listening, Overflowed};
 pub use mailbox::{Mailbox, Outlet};
 pub use news::{Bearer, News, Passed, Passing};
@@ -81,17 +83,18 @@ impl<N: News> Clone for Message<N> {
 #[derive(Debug)]
 pub struct Hubs<N: News> {
     workers: Arc<Mutex<Vec<mpsc::Sender<Message<N>>>>>,
+    audible: Audible<N::Topic>,
 }
 
 impl<N: News> Clone for Hubs<N> {
     fn clone(&self) -> Self {
-        Self { workers: Arc::clone(&self.workers) }
+        Self { workers: Arc::clone(&self.workers), audible: self.audible.clone() }
     }
 }
 
 impl<N: News> Default for Hubs<N> {
     fn default() -> Self {
-        Self { workers: Arc::default() }
+        Self { workers: Arc::default(), audible: Audible::default() }
     }
 }
 
@@ -109,7 +112,14 @@ impl<N: News> Hubs<N> {
     pub fn join(&self, queue_len: usize) -> (Rc<Hub<N>>, mpsc::Receiver<Message<N>>) {
         let (sender, receiver) = mpsc::channel(queue_len);
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        (Rc::new(Hub::default()), receiver)
+        let mut hub = Hub::default();
+        hub.audible = self.audible.clone();
+        (Rc::new(hub), receiver)
+    }
+
+    /// The topics that somebody listens to at a worker of these hubs.
+    pub const fn audible(&self) -> &Audible<N::Topic> {
+        &self.audible
     }
 }
 
@@ -119,10 +129,20 @@ pub struct LocalHub<N: News>(pub Rc<Hub<N>>);
 
 type Listeners<N> = Vec<Rc<Listener<N>>>;
 
+impl<N: News> Drop for Hub<N> {
+    fn drop(&mut self) {
+        for topic in self.topics.borrow().keys() {
+            self.audible.end(topic);
+        }
+    }
+}
+
 /// One worker's listeners.
 #[derive(Debug)]
 pub struct Hub<N: News> {
+    /// None without a listener.
     topics: RefCell<HashMap<N::Topic, Listeners<N>>>,
+    audible: Audible<N::Topic>,
     bells: RefCell<HashMap<N::Topic, Vec<Weak<Notify>>>>,
     mailboxes: RefCell<Vec<Weak<Mailbox>>>,
     dirty: RefCell<Vec<Rc<Mailbox>>>,
@@ -132,6 +152,7 @@ impl<N: News> Default for Hub<N> {
     fn default() -> Self {
         Self {
             topics: RefCell::default(),
+            audible: Audible::default(),
             bells: RefCell::default(),
             mailboxes: RefCell::default(),
             dirty: RefCell::default(),
@@ -200,6 +221,7 @@ impl<N: News> Hub<N> {
                 listeners.retain(|listener| !listener.has_ended());
                 if listeners.is_empty() {
                     topics.remove(&topic);
+                    self.audible.end(&topic);
                 }
             }
         }
@@ -209,7 +231,7 @@ impl<N: News> Hub<N> {
             }
         }
         if let Some(bearer) = news.revokes() {
-            topics.retain(|_topic, listeners| {
+            topics.retain(|topic, listeners| {
                 listeners.retain(|listener| {
                     let ends = listener.end_with(bearer);
                     if ends {
@@ -217,6 +239,9 @@ impl<N: News> Hub<N> {
                     }
                     !ends
                 });
+                if listeners.is_empty() {
+                    self.audible.end(topic);
+                }
                 !listeners.is_empty()
             });
             for mailbox in self.sessions() {
@@ -292,7 +317,11 @@ impl<N: News> Hub<N> {
     /// Adds a listener, which holds back what it hears until it goes live.
     pub fn listen(&self, listener: &Rc<Listener<N>>) {
         let mut topics = self.topics.borrow_mut();
-        topics.entry(listener.topic().clone()).or_default().push(Rc::clone(listener));
+        let listeners = topics.entry(listener.topic().clone()).or_default();
+        if listeners.is_empty() {
+            self.audible.begin(listener.topic());
+        }
+        listeners.push(Rc::clone(listener));
     }
 
     /// Removes a listener.
@@ -304,6 +333,7 @@ impl<N: News> Hub<N> {
             }
             if listeners.is_empty() {
                 topics.remove(listener.topic());
+                self.audible.end(listener.topic());
             }
         }
     }

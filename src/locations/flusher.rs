@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::memory::{Changes, Telling};
+use super::memory::{Changes, SLICES, Telling};
 use super::{Locations, packet};
 use crate::domain::{DriverId, OrderId, TenantId, is_near};
 use crate::store::{Database, Error};
@@ -44,10 +45,13 @@ impl Flusher {
     /// Runs for the life of the process.
     pub async fn run(self) {
         let settings = self.locations.settings().clone();
-        let mut tick = interval(settings.flush_ms.get());
+        // Every courier has its turn once in that time. All at once would keep cores and the
+        // database busy for longer than an order's change takes.
+        let turns = u32::try_from(SLICES).unwrap_or(1);
+        let mut tick = interval((settings.flush_ms.get() / turns).max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked: Option<Instant> = None;
-        loop {
+        for slice in (0..SLICES).cycle() {
             tick.tick().await;
             let now = Instant::now();
             if looked.is_none_or(|at| now >= at + settings.trail_look_ms.get()) {
@@ -57,8 +61,10 @@ impl Flusher {
                     self.locations.memory().forget(oldest);
                 }
             }
-            self.append_trail().await;
-            let changes = self.locations.memory().changes();
+            if slice == 0 {
+                self.append_trail().await;
+            }
+            let changes = self.locations.memory().changes(slice);
             if changes.drivers.is_empty() {
                 continue;
             }

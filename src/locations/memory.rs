@@ -12,11 +12,15 @@ use tokio::time::Instant;
 
 use super::allowance::Allowance;
 use crate::config;
-use crate::domain::{DriverId, Location, TenantId};
+use crate::domain::{DriverId, Location, OrderId, StoreId, TenantId};
 use crate::store::{Errands, Heard};
 
 /// Numbers of a courier's points that are remembered, to tell repetitions: two messages.
 const RECENT: usize = 40;
+/// Parts of the couriers that are written and told one after the other, when they are many.
+pub(super) const SLICES: usize = 8;
+/// Of so many something may have changed for all of them to be written and told at once.
+const AT_ONCE: usize = 256;
 
 /// A courier, a point and whose courier it is.
 pub(super) type Point = (TenantId, DriverId, Location);
@@ -95,13 +99,19 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     couriers: HashMap<DriverId, Courier>,
+    /// Who has an order, and who have orders of a store; checked when it is asked.
+    holders: HashMap<OrderId, DriverId>,
+    carriers: HashMap<StoreId, HashSet<DriverId>>,
     /// The newest position at which something changed for a courier, for those above `floor`.
     touched: HashMap<DriverId, u64>,
     /// Of what changed up to here nothing is known any more.
     floor: u64,
     /// How far the feed has published, or is about to.
     cursor: u64,
-    changed: HashSet<DriverId>,
+    /// By slice, those of whom something has changed.
+    changed: [HashSet<DriverId>; SLICES],
+    /// Whether these are many, as it was when the first slice had its turn.
+    is_busy: bool,
     trailed: HashSet<TenantId>,
     trail: Vec<Point>,
     /// How often a courier was looked at to be published.
@@ -149,7 +159,7 @@ impl Memory {
                 taken.refused += 1;
             } else if courier.accept(point, now, f64::from(settings.speed_max)) {
                 if courier.newest.is_some_and(|(newest, _)| newest == point) {
-                    self.changed.insert(driver);
+                    note_changed(&mut self.changed, driver);
                 }
                 if trails && self.trail.len() < settings.trail_len {
                     self.trail.push((tenant, driver, point));
@@ -188,6 +198,7 @@ impl Memory {
             courier.is_written = true;
         }
         if courier.known.as_ref().is_none_or(|known| known.as_of <= as_of) {
+            index(&mut self.holders, &mut self.carriers, driver, &errands);
             courier.known = Some(Known { as_of, errands });
         }
     }
@@ -196,7 +207,7 @@ impl Memory {
     pub(super) fn touch(&mut self, settings: &config::Locations, driver: DriverId, position: u64) {
         self.touched.insert(driver, position);
         if self.couriers.get(&driver).is_some_and(|courier| courier.is_ours) {
-            self.changed.insert(driver);
+            note_changed(&mut self.changed, driver);
         }
         if self.touched.len() > settings.couriers_max {
             // The older half: of those it must be read anew what they do.
@@ -215,8 +226,9 @@ impl Memory {
             for courier in self.couriers.values_mut() {
                 courier.known = None;
             }
-            let ours = self.couriers.iter().filter(|(_, courier)| courier.is_ours);
-            self.changed.extend(ours.map(|(driver, _)| *driver));
+            for (driver, _) in self.couriers.iter().filter(|(_, courier)| courier.is_ours) {
+                note_changed(&mut self.changed, *driver);
+            }
         }
         self.cursor = position;
     }
@@ -225,10 +237,23 @@ impl Memory {
         as_of >= self.floor && self.touched.get(&driver).is_none_or(|touched| *touched <= as_of)
     }
 
-    /// What is to be written and told since the last time.
-    pub(super) fn changes(&mut self) -> Changes {
+    /// What is to be written and told since the last time: of all couriers when the first slice
+    /// has its turn, but of many only those of the slice, so that no orders wait behind all.
+    pub(super) fn changes(&mut self, slice: usize) -> Changes {
         let mut changes = Changes::default();
-        for driver in std::mem::take(&mut self.changed) {
+        let slice = slice % SLICES;
+        if slice == 0 {
+            self.is_busy = self.changed.iter().map(HashSet::len).sum::<usize>() > AT_ONCE;
+        }
+        let mut drivers: Vec<DriverId> = Vec::new();
+        for (nth, changed) in self.changed.iter_mut().enumerate() {
+            let has_turn = if self.is_busy { nth == slice } else { slice == 0 };
+            if has_turn {
+                drivers.extend(changed.drain());
+            }
+        }
+        changes.drivers.reserve(drivers.len());
+        for driver in drivers {
             let Some(courier) = self.couriers.get(&driver) else { continue };
             let Some((location, _)) = courier.newest.filter(|_| courier.is_ours) else { continue };
             if !courier.is_written {
@@ -245,7 +270,9 @@ impl Memory {
 
     /// What could not be written or told is to be so next time.
     pub(super) fn give_back(&mut self, changes: &Changes) {
-        self.changed.extend(&changes.drivers);
+        for driver in &changes.drivers {
+            note_changed(&mut self.changed, *driver);
+        }
     }
 
     /// These were written.
@@ -269,6 +296,7 @@ impl Memory {
         for (_, driver) in asked {
             match (self.couriers.get_mut(driver), found.remove(driver)) {
                 (Some(courier), Some(errands)) => {
+                    index(&mut self.holders, &mut self.carriers, *driver, &errands);
                     courier.known = Some(Known { as_of, errands: Arc::new(errands) });
                 }
                 (Some(_), None) => drop(self.couriers.remove(driver)),
@@ -359,6 +387,53 @@ impl Memory {
     /// Forgets who was not heard of since `oldest`.
     pub(super) fn forget(&mut self, oldest: Instant) {
         self.couriers.retain(|_, courier| courier.heard >= oldest);
+        let couriers = &self.couriers;
+        let open = |driver: &DriverId| {
+            let known = couriers.get(driver).and_then(|courier| courier.known.as_ref());
+            known.into_iter().flat_map(|known| &known.errands.open)
+        };
+        self.holders.retain(|order, driver| open(driver).any(|it| it.errand.order == *order));
+        self.carriers.retain(|store, drivers| {
+            drivers.retain(|driver| open(driver).any(|it| it.errand.store == *store));
+            !drivers.is_empty()
+        });
+    }
+
+    /// Who has this order, as far as is known.
+    pub(super) fn holder(&self, order: OrderId) -> Option<DriverId> {
+        self.holders.get(&order).copied()
+    }
+
+    /// Who have orders of this store, as far as is known; and who had some a while ago.
+    pub(super) fn carriers(&self, store: StoreId) -> Vec<DriverId> {
+        self.carriers.get(&store).into_iter().flatten().copied().collect()
+    }
+
+    /// At most `limit` couriers of a tenant.
+    pub(super) fn fleet(&self, tenant: TenantId, limit: usize) -> Vec<DriverId> {
+        let its = self.couriers.iter().filter(|(_, courier)| courier.tenant == tenant);
+        its.map(|(driver, _)| *driver).take(limit).collect()
+    }
+}
+
+/// Notes whose errands these are.
+fn index(
+    holders: &mut HashMap<OrderId, DriverId>,
+    carriers: &mut HashMap<StoreId, HashSet<DriverId>>,
+    driver: DriverId,
+    errands: &Errands,
+) {
+    for open in &errands.open {
+        holders.insert(open.errand.order, driver);
+        carriers.entry(open.errand.store).or_default().insert(driver);
+    }
+}
+
+/// Puts a courier into its slice: by the last bits of its identifier, which are random.
+fn note_changed(changed: &mut [HashSet<DriverId>; SLICES], driver: DriverId) {
+    let slice = driver.uuid().as_bytes().last().map_or(0, |byte| usize::from(*byte)) % SLICES;
+    if let Some(changed) = changed.get_mut(slice) {
+        changed.insert(driver);
     }
 }
 

@@ -34,9 +34,10 @@ pub use publisher::Publisher;
 
 use crate::config;
 use crate::domain::{DriverId, Location, TenantId};
-use crate::hub::Publication;
+use crate::hub::{Passing, Publication, Topic};
 use crate::store::Heard;
 use memory::Memory;
+use sighting::Sighting;
 
 /// What a process knows of where couriers are; shared by all its threads.
 #[derive(Debug)]
@@ -84,6 +85,29 @@ impl Locations {
         besides: &[DriverId],
     ) -> (u64, Vec<Heard>) {
         self.memory().know(tenant, read, besides)
+    }
+
+    /// What somebody who comes back to a topic without its state would have heard last: where those
+    /// couriers are who may be seen there now, as far as this process knows.
+    pub fn recall(&self, topic: Topic) -> Vec<Arc<dyn Passing<Publication>>> {
+        let mut memory = self.memory();
+        let limit = usize::try_from(self.settings.board_max).unwrap_or(usize::MAX);
+        let drivers = match topic {
+            Topic::Order(order) => memory.holder(order).into_iter().collect(),
+            Topic::Store(store) => memory.carriers(store),
+            Topic::Dispatch(tenant) | Topic::Tenant(tenant) => memory.fleet(tenant, limit),
+            // A courier knows where it is.
+            Topic::Driver(_) => Vec::new(),
+        };
+        let mut recalled: Vec<Arc<dyn Passing<Publication>>> = Vec::new();
+        for driver in drivers {
+            let Some(seen) = memory.see(driver) else { continue };
+            let channels = seen.channels();
+            if let Some(shown) = channels.into_iter().find(|(its, _)| *its == topic) {
+                recalled.push(Arc::new(Sighting::new(driver, &seen, vec![shown])));
+            }
+        }
+        recalled
     }
 
     /// Events that are about to be published, in the order of the log.

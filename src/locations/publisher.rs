@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::memory::Seen;
-use super::sighting::{Sighting, Target};
+use super::sighting::Sighting;
 use super::{Locations, packet};
-use crate::domain::{DriverId, Errand, StoreId};
+use crate::domain::DriverId;
 use crate::hub::{Hubs, Message, Passing, Publication, Topic};
 
 /// What is handed to the workers at once: less than a millisecond of theirs, so that events in
@@ -116,15 +116,14 @@ impl Publisher {
         if seen.is_ahead {
             self.ahead.insert(driver);
         }
-        let mut topics = Vec::new();
-        let mut targets = Vec::new();
+        let mut shown = Vec::new();
         let mut again: Option<Instant> = None;
-        for (topic, for_customer) in channels(&seen) {
+        let mut channels = seen.channels();
+        // Asked after the look: who comes from now on reads what was seen.
+        self.hubs.audible().retain(&mut channels);
+        for (topic, for_customer) in channels {
             match self.pace(driver, topic, for_customer, &seen, now) {
-                Pace::Now => {
-                    topics.push(topic);
-                    targets.push(Target::new(for_customer));
-                }
+                Pace::Now => shown.push((topic, for_customer)),
                 Pace::At(at) => again = Some(again.map_or(at, |again| again.min(at))),
                 Pace::Never => {}
             }
@@ -132,24 +131,10 @@ impl Publisher {
         if let Some(at) = again {
             self.due.insert((at, driver));
         }
-        if topics.is_empty() {
+        if shown.is_empty() {
             return None;
         }
-        let errands = seen.errands.iter().flat_map(|errands| &errands.open);
-        let stores: BTreeSet<StoreId> = errands.map(|open| open.errand.store).collect();
-        let Seen { tenant, location, heard_at, as_of, number, .. } = seen;
-        let stores = stores.into_iter().collect();
-        Some(Sighting {
-            tenant,
-            driver,
-            location,
-            heard_at,
-            stores,
-            as_of,
-            number,
-            topics,
-            targets,
-        })
+        Some(Sighting::new(driver, &seen, shown))
     }
 
     /// When a courier's point may be published on a channel; noted if that is now.
@@ -200,21 +185,4 @@ enum Pace {
     Now,
     At(Instant),
     Never,
-}
-
-/// The channels on which a courier may be seen now, and whether a customer may.
-fn channels(seen: &Seen) -> Vec<(Topic, bool)> {
-    let mut channels =
-        vec![(Topic::Dispatch(seen.tenant), false), (Topic::Tenant(seen.tenant), false)];
-    let Some(errands) = &seen.errands else { return channels };
-    let all: Vec<Errand> = errands.open.iter().map(|open| open.errand).collect();
-    let mut stores = BTreeSet::new();
-    for errand in &all {
-        channels.push((Topic::Order(errand.order), errand.customer_sees(&all)));
-        if errand.store_sees() {
-            stores.insert(errand.store);
-        }
-    }
-    channels.extend(stores.into_iter().map(|store| (Topic::Store(store), false)));
-    channels
 }

@@ -1,12 +1,14 @@
 //! Where a courier is, on its way to sockets: encoded once for an audience, whatever the number
 //! of sockets.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::{DriverId, Location, OrderId, StoreId, TenantId};
+use super::memory::Seen;
+use crate::domain::{DriverId, Errand, Location, OrderId, StoreId, TenantId};
 use crate::hub::{Ear, Encoded, Passing, Publication, Seat, Topic};
 use crate::protocol::Codec;
 use crate::view::{Audience, render_location};
@@ -43,7 +45,39 @@ pub(super) struct Sighting {
     pub(super) targets: Vec<Target>,
 }
 
+impl Seen {
+    /// The channels on which a courier may be seen now, and whether a customer may.
+    pub(super) fn channels(&self) -> Vec<(Topic, bool)> {
+        let mut channels =
+            vec![(Topic::Dispatch(self.tenant), false), (Topic::Tenant(self.tenant), false)];
+        let Some(errands) = &self.errands else { return channels };
+        let all: Vec<Errand> = errands.open.iter().map(|open| open.errand).collect();
+        let mut stores = BTreeSet::new();
+        for errand in &all {
+            channels.push((Topic::Order(errand.order), errand.customer_sees(&all)));
+            if errand.store_sees() {
+                stores.insert(errand.store);
+            }
+        }
+        channels.extend(stores.into_iter().map(|store| (Topic::Store(store), false)));
+        channels
+    }
+}
+
 impl Sighting {
+    /// A courier as it was seen, on these channels, and whether a customer may see it there.
+    pub(super) fn new(driver: DriverId, seen: &Seen, shown: Vec<(Topic, bool)>) -> Self {
+        let errands = seen.errands.iter().flat_map(|errands| &errands.open);
+        let stores: BTreeSet<StoreId> = errands.map(|open| open.errand.store).collect();
+        let Seen { tenant, location, heard_at, as_of, number, .. } = *seen;
+        let (topics, targets) = shown
+            .into_iter()
+            .map(|(topic, for_customer)| (topic, Target::new(for_customer)))
+            .unzip();
+        let stores = stores.into_iter().collect();
+        Self { tenant, driver, location, heard_at, stores, as_of, number, topics, targets }
+    }
+
     fn target(&self, topic: &Topic) -> Option<&Target> {
         let nth = self.topics.iter().position(|its| its == topic)?;
         self.targets.get(nth)

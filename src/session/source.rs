@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::streams::Streams;
 use crate::config;
-use crate::hub::{Bearer, Member, News, Presence};
+use crate::hub::{Bearer, Member, News, Passing, Presence};
 use crate::protocol::code::{Disconnect, ErrorCode};
 use crate::protocol::{Codec, Connect, Emulation, ErrorReply, History, RawJson, Subscribe};
 
@@ -81,6 +81,12 @@ pub trait Source: Send + Sync + Sized + 'static {
         start: Start<'_>,
         codec: Codec,
     ) -> Result<Reading, Unread>;
+
+    /// What passed last on a topic, is not in what was missed, and is still right: for one who
+    /// comes again.
+    fn recall(&self, _topic: &TopicOf<Self>) -> Vec<Arc<dyn Passing<Self::News>>> {
+        Vec::new()
+    }
 
     /// A channel's past.
     async fn history(

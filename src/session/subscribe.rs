@@ -264,6 +264,14 @@ impl<S: Source> Session<S> {
             return Err(Unread::Denied);
         }
         let reading = self.source.read(who, &opened, start, self.codec()).await?;
+        if let Found::Missed(_) = reading.found {
+            // A state would have had it.
+            for listener in &entered.listeners {
+                for passing in self.source.recall(listener.topic()) {
+                    listener.recall(&passing);
+                }
+            }
+        }
         let asked_from = match start {
             Start::After { offset, .. } => Some(offset),
             Start::State | Start::Now => None,

@@ -236,7 +236,7 @@ fn open_errand(order: OrderId, row: &Row) -> Result<OpenErrand, Error> {
     Ok(OpenErrand { errand, target: lat.zip(lng).map(|(lat, lng)| Place { lat, lng }) })
 }
 
-fn heard(driver: DriverId, row: &Row) -> Result<Heard, Error> {
+pub(super) fn heard(driver: DriverId, row: &Row) -> Result<Heard, Error> {
     let location = Location {
         n: row.try_get("n")?,
         at: row.try_get("at")?,

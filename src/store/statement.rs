@@ -120,6 +120,7 @@ statements! {
     LIST_PROOFS "list_proofs"
     LIST_STORE_ORDERS "list_store_orders"
     LIST_STORES "list_stores"
+    LIST_TRAIL "list_trail"
     LIST_TRAILED_TENANTS "list_trailed_tenants"
     LIST_WEBHOOK_ATTEMPTS "list_webhook_attempts"
     LIST_WEBHOOKS "list_webhooks"

@@ -8,6 +8,7 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use uuid::Uuid;
 
+use super::locations::{Heard, heard};
 use super::{Database, Error, read, statement};
 use crate::domain::{DriverId, Location, TenantId};
 
@@ -33,6 +34,21 @@ impl Database {
     pub async fn list_trailed_tenants(&self) -> Result<HashSet<TenantId>, Error> {
         let rows = read!(self, LIST_TRAILED_TENANTS,);
         rows.iter().map(|row| Ok(TenantId::from_uuid(row.try_get("id")?))).collect()
+    }
+
+    /// Where a courier of a tenant was, in order: after a point, its time and number, and before
+    /// `to`; at most `limit` points.
+    pub async fn list_trail(
+        &self,
+        tenant: TenantId,
+        driver: DriverId,
+        (at, n): (Timestamp, i64),
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Heard>, Error> {
+        let limit = i64::from(limit);
+        let rows = read!(self, LIST_TRAIL, &tenant.uuid(), &driver.uuid(), &at, &n, &to, &limit);
+        rows.iter().map(|row| heard(driver, row)).collect()
     }
 
     /// Makes room for what is to be appended in the next two hours, and drops what is older than

@@ -14,14 +14,14 @@ use crate::support::{
 const PATH: &str = "/v1/drivers/me/locations";
 
 /// Looks often, and lets every point through at once.
-fn prompt(config: &mut Config) {
+pub(crate) fn prompt(config: &mut Config) {
     attentive(config);
     config.locations.customer_pace_ms = of(0);
     config.locations.board_pace_ms = of(0);
 }
 
 /// Says where a courier is; the point's number.
-async fn tell(courier: &Courier, lat: f64, lng: f64) -> i64 {
+pub(crate) async fn tell(courier: &Courier, lat: f64, lng: f64) -> i64 {
     static LAST: AtomicI64 = AtomicI64::new(0);
     let now = Timestamp::now().as_millisecond();
     // Never the same, however fast it goes.
@@ -34,7 +34,7 @@ async fn tell(courier: &Courier, lat: f64, lng: f64) -> i64 {
 }
 
 /// Waits until a listener has heard of the point; all that it heard up to there.
-async fn heard(phone: &mut Phone, n: i64) -> Vec<(String, Value)> {
+pub(crate) async fn heard(phone: &mut Phone, n: i64) -> Vec<(String, Value)> {
     let mut heard = Vec::new();
     loop {
         let (channel, data) = phone.location().await;
@@ -46,7 +46,7 @@ async fn heard(phone: &mut Phone, n: i64) -> Vec<(String, Value)> {
 }
 
 /// One who listens to an order, its store, or all.
-async fn listener(url: &str, token: &str, channel: &str) -> Phone {
+pub(crate) async fn listener(url: &str, token: &str, channel: &str) -> Phone {
     let mut phone = Phone::connect(url, token).await;
     phone.subscribe(channel).await;
     phone

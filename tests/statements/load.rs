@@ -33,6 +33,14 @@ insert into driver_locations (driver_id, tenant_id, n, at, recv_at, lat, lng, ce
 select id('driver', n), id('tenant', n % $tenants), 1, now(), now(), n % 180 - 90 + 0.01,
        n % 360 - 180 + 0.01, (n % 180) * 144000 + (n % 360) * 20
 from generate_series(0, $drivers - 1) n;
+create table location_trail_2020010100 partition of location_trail
+    for values from ('2020-01-01 00:00Z') to ('2020-01-01 01:00Z');
+create table location_trail_2020010101 partition of location_trail
+    for values from ('2020-01-01 01:00Z') to ('2020-01-01 02:00Z');
+insert into location_trail (recv_at, tenant_id, driver_id, n, at, lat, lng)
+select s.at, id('tenant', s.n % $tenants), id('driver', s.n % 1000), s.n, s.at, 52.5, 13.4
+from (select n, '2020-01-01 00:00Z'::timestamptz + n * interval '0.6 seconds' as at
+      from generate_series(0, 11999) n) s;
 insert into idempotency_keys (tenant_id, scope, key, request_hash, order_id, created_at)
 select id('tenant', n % $tenants), 'platform:backend', 'key ' || n, sha256(n::text::bytea),
        id('order', n), now() - n * interval '1 second'

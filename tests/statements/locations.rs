@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ordercast::domain::{DriverId, Leg, Location, OrderId, Place};
+use ordercast::domain::{DriverId, Leg, Location, OrderId, Place, TenantId};
 
 use crate::bindings::Walk;
 
@@ -88,10 +88,25 @@ async fn trails(walk: &Walk, driver: DriverId) {
     database.keep_trails().await.unwrap();
     database.keep_trails().await.unwrap();
     assert_eq!(count(parts).await, 3);
-    let points = [(tenant, driver, point(1, 1.0, 2.0)), (tenant, driver, point(2, 1.5, 2.5))];
+    let now = Timestamp::from_millisecond(ordercast::auth::now().as_millisecond()).unwrap();
+    let points = [1_i64, 2].map(|n| {
+        let at = now + jiff::SignedDuration::from_secs(n);
+        (tenant, driver, Location { at, ..point(n, 1.5, 2.5) })
+    });
     database.append_trail(&points).await.unwrap();
     let kept = "select count(*) from location_trail";
     assert_eq!(count(kept).await, 2);
+    let (long_ago, later) = (Timestamp::UNIX_EPOCH, "2100-01-01T00:00:00Z".parse().unwrap());
+    let trail = async |tenant, after, limit| {
+        let trail = database.list_trail(tenant, driver, after, later, limit).await.unwrap();
+        trail.iter().map(|it| it.location).collect::<Vec<_>>()
+    };
+    let kept_points = points.map(|(_, _, point)| point);
+    assert_eq!(trail(tenant, (long_ago, -1), 9).await, kept_points);
+    assert_eq!(trail(tenant, (long_ago, -1), 1).await, kept_points[..1]);
+    let first = kept_points[0];
+    assert_eq!(trail(tenant, (first.at, first.n), 9).await, kept_points[1..]);
+    assert!(trail(TenantId::new(), (long_ago, -1), 9).await.is_empty());
     // An hour that all of it is older than is dropped as a whole.
     walk.client
         .batch_execute(

@@ -103,6 +103,10 @@ const SAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     // A page of them is read by id or sorted, whichever is less; neither grows with what happens.
+    (
+        "list_trail",
+        &[("id('driver', 3), '2000-01-01Z', 0, '2100-01-01Z', 101", "location_trail_driver")],
+    ),
     ("list_stores", &[("null, 'store 403', 26", "stores_tenant_id_external_id_key")]),
     ("list_drivers", &[("null, 'driver 403', 26", "drivers_tenant_id_external_id_key")]),
 ];
