@@ -30,7 +30,7 @@ impl Channel {
 
     /// The same for a session.
     pub(super) fn opened(self, tenant: TenantId, filter: Option<Filter>) -> Opened<Api> {
-        let ear = Ear { tenant, seat: self.seat, filter };
+        let ear = Ear { tenant, seat: self.seat, filter: filter.map(Box::new) };
         // Those who may ask who is there may hear who comes and goes.
         let may_see = matches!(self.seat, Seat::OrderOps | Seat::OrderPlatform | Seat::Store);
         let attended = self.topics.iter().all(|topic| is_attended(*topic));

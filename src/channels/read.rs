@@ -60,7 +60,7 @@ pub(super) async fn read(
         }
         return Ok(Reading { epoch, position: floor, passed: 0, found: Found::State(None) });
     }
-    let filter = opened.ears.first().and_then(|(_topic, ear)| ear.filter.clone());
+    let filter = opened.ears.first().and_then(|(_topic, ear)| ear.filter.as_deref().cloned());
     // Only a personal feed has several, and it has no state.
     let scope = channel.scopes.first().copied().ok_or(Unread::Denied)?;
     let key = (who.tenant, scope, channel.seat.audience(), filter);

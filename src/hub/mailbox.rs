@@ -361,7 +361,8 @@ impl Mailbox {
                 Outlet::Socket(stream) if !self.is_empty() => tokio::select! {
                     // Ended, while the socket takes nothing.
                     () = self.wake.notified() => {}
-                    () = self.write_on(stream) => {}
+                    // Boxed: seldom, and idle sessions should not carry the room for it.
+                    () = Box::pin(self.write_on(stream)) => {}
                 },
                 Outlet::Socket(_) | Outlet::Body => self.wake.notified().await,
             }

@@ -74,8 +74,8 @@ pub struct Ear {
     pub tenant: TenantId,
     /// As whom.
     pub seat: Seat,
-    /// For what; none hears everything.
-    pub filter: Option<Filter>,
+    /// For what; none hears everything. Boxed: few have one.
+    pub filter: Option<Box<Filter>>,
 }
 
 /// An event and its frames, made when first asked for.

@@ -130,7 +130,7 @@ impl Passing<Publication> for Sighting {
         if ear.tenant != self.tenant {
             return false;
         }
-        let filter = ear.filter.as_ref();
+        let filter = ear.filter.as_deref();
         match ear.seat {
             Seat::OrderCustomer | Seat::OrderLink => {
                 self.target(topic).is_some_and(|target| target.for_customer)

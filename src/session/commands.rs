@@ -264,7 +264,7 @@ impl<S: Source> Session<S> {
     /// Ends the subscriptions that the connection's newer token does not open any more.
     fn end_closed(&self, who: &S::Who) {
         let mut subscriptions = self.subscriptions.borrow_mut();
-        let closed = |channel: &String, subscription: &mut super::Subscription<S>| {
+        let closed = |channel: &String, subscription: &mut Box<super::Subscription<S>>| {
             subscription.by_connection && !self.source.still_opens(who, channel)
         };
         for (channel, subscription) in subscriptions.extract_if(closed) {

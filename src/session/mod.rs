@@ -26,6 +26,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -117,7 +118,8 @@ struct Session<S: Source> {
     phase: RefCell<Phase<S>>,
     /// What the source wants kept for as long as this lasts.
     kept: RefCell<Option<Box<dyn Any>>>,
-    subscriptions: RefCell<HashMap<String, Subscription<S>>>,
+    /// Boxed: most have one, and a map has room for three.
+    subscriptions: RefCell<HashMap<String, Box<Subscription<S>>>>,
     opened: Instant,
     next_ping: Cell<Option<Instant>>,
     pong_until: Cell<Option<Instant>>,
@@ -180,7 +182,7 @@ impl<S: Source> Session<S> {
     /// Serves a socket until it ends. `early` has been read from it already.
     async fn run(self: Rc<Self>, early: BytesMut) {
         let mut decoder = Decoder::new(self.source.settings().message_limit_bytes);
-        let end = self.until_end(self.read(&mut decoder, early)).await;
+        let end = self.until_end(pin!(self.read(&mut decoder, early))).await;
         let answer_comes = match end {
             End::Ours(disconnect) => {
                 self.mailbox.end(disconnect);
@@ -217,11 +219,11 @@ impl<S: Source> Session<S> {
             }
             End::Theirs(None)
         };
-        self.send_until_end(reading).await;
+        self.send_until_end(pin!(reading)).await;
     }
 
     /// The same, where what it is sent is the body of an answer.
-    async fn send_until_end(&self, reading: impl Future<Output = End>) {
+    async fn send_until_end(&self, reading: Pin<&mut impl Future<Output = End>>) {
         if let End::Ours(disconnect) = self.until_end(reading).await {
             self.mailbox.end(disconnect);
         }
@@ -229,8 +231,9 @@ impl<S: Source> Session<S> {
         let _sent = timeout(patience, self.mailbox.finish()).await;
     }
 
-    /// Lives until one of its ends comes; then nobody publishes to it any more.
-    async fn until_end(&self, reading: impl Future<Output = End>) -> End {
+    /// Lives until one of its ends comes; then nobody publishes to it any more. What reads stays
+    /// where its caller has it: moved here, it would take its room twice for as long as this lasts.
+    async fn until_end(&self, reading: Pin<&mut impl Future<Output = End>>) -> End {
         let end = tokio::select! {
             biased;
             end = reading => end,

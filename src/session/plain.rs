@@ -6,6 +6,7 @@
 //! same means. Nothing is answered to a ping: who does not read is found slow, or gone.
 
 use std::future::pending;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub async fn follow<S: Source>(
     let body = body_of(&session.mailbox);
     actix_web::rt::spawn(async move {
         let _counted = counted;
-        session.send_until_end(pending()).await;
+        session.send_until_end(pin!(pending())).await;
     });
     Ok(respond(EVENTS).body(body))
 }

@@ -319,7 +319,7 @@ impl<S: Source> Session<S> {
         let expires = self.end_of(ttl);
         let subscription =
             Subscription { listeners, seen: member, expires, by_server, by_connection };
-        self.subscriptions.borrow_mut().insert(channel, subscription);
+        self.subscriptions.borrow_mut().insert(channel, Box::new(subscription));
         self.rearmed.notify_one();
     }
 

@@ -106,8 +106,9 @@ impl<S: Source> Session<S> {
                 return Err(Disconnect::CONNECTION_CLOSED);
             }
         }
-        let ended =
-            |_: &String, it: &mut super::Subscription<S>| it.expires.is_some_and(|at| now >= at);
+        let ended = |_: &String, it: &mut Box<super::Subscription<S>>| {
+            it.expires.is_some_and(|at| now >= at)
+        };
         for (channel, subscription) in subscriptions.extract_if(ended) {
             self.let_go(&subscription);
             // The client does not subscribe to it, so it cannot do so again.

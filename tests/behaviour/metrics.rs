@@ -62,6 +62,9 @@ async fn a_process_counts_what_it_does_and_names_nobody() {
     assert_eq!(process.terminate(), Some(0));
 }
 
+/// Sockets of each audience and codec: enough to be on all the process's threads.
+const EACH: usize = 8;
+
 #[actix_web::test]
 async fn an_event_is_encoded_once_for_an_audience_and_codec_whoever_listens() {
     let database = Scratch::create().await;
@@ -76,8 +79,6 @@ async fn an_event_is_encoded_once_for_an_audience_and_codec_whoever_listens() {
     let order = city.order_id().await;
     let own = format!("order:{order}");
     let kitchen = format!("store:{}", city.store);
-    // On connections of all the process's threads.
-    const EACH: usize = 8;
     let (mut phones, mut speakers) = (Vec::new(), Vec::new());
     for (channel, token) in [
         (own.as_str(), city.customer_token(&order).await),
