@@ -34,10 +34,10 @@ impl Api {
                 "from" => from = Some(moment(name, value)?),
                 "to" => to = moment(name, value)?,
                 "limit" => {
-                    let asked = value.parse().ok().filter(|asked| *asked >= 1);
-                    let asked: u32 =
-                        asked.ok_or_else(|| Problem::field("limit", "must be 1 or more"))?;
-                    limit = limit.min(asked);
+                    let most = self.locations.settings().trail_page_max;
+                    let asked = value.parse().ok().filter(|asked| (1..=most).contains(asked));
+                    let wrong = || Problem::field("limit", format!("must be 1 to {most}"));
+                    limit = asked.ok_or_else(wrong)?;
                 }
                 "cursor" => {
                     let cursor = cursor(value);

@@ -19,7 +19,8 @@ pub(super) fn add(method: &str, operation: &mut Value) {
             "type": "string",
             "minLength": 1,
             "maxLength": 255,
-            "pattern": "^[!-~]([ -~]*[!-~])?$",
+            // What follows the last of them HTTP takes away.
+            "pattern": "^[!-~][\t -~]*$",
         },
     });
     push(operation, "parameters", key);

@@ -81,7 +81,9 @@ async fn a_trail_is_read_page_by_page_by_the_platform_and_its_dispatchers_alone(
     let another = City::found(&server.url, &server.database).await;
     another.platform.get(&path).await.expect_problem(404, "not_found");
     fleet.ops.get("/v1/drivers/dr_1/trail").await.expect_problem(404, "not_found");
-    for query in ["from=x", "to=1", "limit=0", "limit=x", "cursor=1", "cursor=x.1", "n=1"] {
+    for query in
+        ["from=x", "to=1", "limit=0", "limit=x", "limit=1001", "cursor=1", "cursor=x.1", "n=1"]
+    {
         let problem =
             fleet.ops.get(&format!("{path}?{query}")).await.expect_problem(422, "validation");
         let field = query.split('=').next().unwrap();
