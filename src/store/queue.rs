@@ -6,7 +6,7 @@
 //!
 //! While a batch commits another one may be under way on another connection: its reading and
 //! judging fill the time in which the first waits for the disk. That pays only if there is enough
-//! to do, as a batch costs about as much as ten changes: so it begins once that much waits.
+//! to do, as smaller batches cost more for each change: so it begins once `overlap_min` wait.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
