@@ -6,7 +6,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { Server, until } from '../sdk/javascript/support.mjs';
 import { Chromium, Origin } from './chromium.mjs';
 
-describe('in Chromium', { timeout: 180_000 }, () => {
+describe('in Chromium', { timeout: 600_000 }, () => {
   let server, origin, browser, page, platform, store, count;
 
   before(async () => {

@@ -10,12 +10,10 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { until } from '../sdk/javascript/support.mjs';
+import { PATIENCE_MS, until } from '../sdk/javascript/support.mjs';
 
 const PROGRAM = process.env.CHROMIUM ?? 'chromium';
 const SDK = new URL('../sdk/javascript/node_modules/centrifuge/dist/centrifuge.js', import.meta.url);
-/** Longest wait for the browser to answer. */
-const PATIENCE_MS = 30_000;
 
 /** One browser with a profile of its own. */
 export class Chromium {
@@ -168,21 +166,32 @@ class Page {
     await this.ask('Emulation.setEmulatedMedia', { features: list });
   }
 
-  /** Clicks, as people do, in the middle of what a selector finds first. */
+  /**
+   * Clicks, as people do, in the middle of what a selector finds first; once more when that moved
+   * away, or was drawn anew, under the finger.
+   */
   async click(selector) {
-    const { x, y } = await until(`${selector} is to be clicked`, () => this.call((selector) => {
-      const found = document.querySelector(selector);
-      if (!found) return null;
-      found.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
-      const { left, top, width, height } = found.getBoundingClientRect();
-      const [x, y] = [left + width / 2, top + height / 2];
-      const hit = document.elementFromPoint(x, y);
-      const there = width > 0 && (found.contains(hit) || hit?.contains(found));
-      return there && !found.disabled ? { x, y } : null;
-    }, selector));
-    const at = { x, y, button: 'left', clickCount: 1 };
-    await this.ask('Input.dispatchMouseEvent', { type: 'mousePressed', ...at });
-    await this.ask('Input.dispatchMouseEvent', { type: 'mouseReleased', ...at });
+    await until(`${selector} is clicked`, async () => {
+      const place = await this.call((selector) => {
+        const found = document.querySelector(selector);
+        if (!found) return null;
+        found.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+        const { left, top, width, height } = found.getBoundingClientRect();
+        const [x, y] = [left + width / 2, top + height / 2];
+        const isIt = (hit) => found.contains(hit) || hit?.contains(found);
+        if (width === 0 || !isIt(document.elementFromPoint(x, y)) || found.disabled) return null;
+        globalThis.clicked = false;
+        const hear = ({ target }) => { globalThis.clicked = isIt(target); };
+        addEventListener('click', hear, { capture: true, once: true });
+        return { x, y };
+      }, selector);
+      if (!place) return false;
+      const at = { ...place, button: 'left', clickCount: 1 };
+      await this.ask('Input.dispatchMouseEvent', { type: 'mousePressed', ...at });
+      await this.ask('Input.dispatchMouseEvent', { type: 'mouseReleased', ...at });
+      // Where it leads to another page, that one knows nothing of it.
+      return this.run('globalThis.clicked !== false').catch(() => true);
+    });
   }
 
   /** Presses a key by its name, as in `Enter`, `Tab`, `ArrowRight`. */

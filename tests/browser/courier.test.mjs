@@ -9,7 +9,7 @@ import { Server, until } from '../sdk/javascript/support.mjs';
 import { assertAccessible } from './axe.mjs';
 import { Chromium, Origin } from './chromium.mjs';
 
-describe('the courier’s page', { timeout: 240_000 }, () => {
+describe('the courier’s page', { timeout: 600_000 }, () => {
   let server, origin, browser, page, platform, ops, store, count;
   const others = [];
 
@@ -159,7 +159,11 @@ describe('the courier’s page', { timeout: 240_000 }, () => {
     await begin(cori);
     await page.until('it is shared', "document.getElementById('place').dataset.state === 'on'");
     const order = await place();
-    // Who is near, and how far, the server knows by where the phone said it is.
+    // Who is near, and how far, the server knows by where the phone said it is, once it is told.
+    await until('it is told', async () => {
+      const { drivers } = await server.call(ops, 'GET', '/v1/drivers?near=52.52,13.4');
+      return drivers.some(({ id }) => id === cori.id);
+    });
     await server.call(ops, 'POST', `${order.path}/offers`, {});
     await page.until('it is asked', "document.getElementById('offer').open");
     assert.match(await page.run("document.getElementById('offer-near').textContent"), /m$/);

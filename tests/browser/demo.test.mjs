@@ -14,7 +14,7 @@ import { Chromium } from './chromium.mjs';
 /** A cluster and a city are set up: on a busy machine that takes its time. */
 const SET_UP_MS = 90_000;
 
-describe('a person in the demo', { timeout: 180_000 }, () => {
+describe('a person in the demo', { timeout: 600_000 }, () => {
   let child, browser, said;
 
   before(async () => {

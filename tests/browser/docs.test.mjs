@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { Server, until } from '../sdk/javascript/support.mjs';
 import { Chromium, Origin } from './chromium.mjs';
 
-describe('the page of the API', { timeout: 120_000 }, () => {
+describe('the page of the API', { timeout: 600_000 }, () => {
   let server, origin, browser, page;
 
   before(async () => {

@@ -13,7 +13,7 @@ const DOOR = { name: 'Ann Lee', address: 'Elm St 1, Berlin', lat: 52.53, lng: 13
 /** As JSON has it: what is undefined is not there. */
 const plain = (value) => JSON.parse(JSON.stringify(value));
 
-describe('an order that is folded from events', { timeout: 180_000 }, () => {
+describe('an order that is folded from events', { timeout: 600_000 }, () => {
   let server, platform, ops, store, tablet, count;
 
   const issue = async (kind, subject, orders) =>

@@ -12,7 +12,7 @@ const CORNER = { name: 'Pizza Corner', lat: 52.52, lng: 13.4, tz: 'Europe/Berlin
 const DOOR = { name: 'Ann Lee', phone: '+49 30 1234567', address: 'Elm St 1, Berlin', lat: 52.53, lng: 13.41 };
 const ITEMS = [{ name: 'Margherita', qty: 2 }];
 
-describe('the store tablet', { timeout: 240_000 }, () => {
+describe('the store tablet', { timeout: 600_000 }, () => {
   let server, origin, browser, platform, store, token, ops, count;
   let pages = [];
 

@@ -13,7 +13,7 @@ const WEIGHT_MAX = 100_000;
 /** What a map takes, on top. */
 const MAP = /\/(map|markers|reel|tiles)\.js$/;
 
-describe('the page of a tracking link', { timeout: 240_000 }, () => {
+describe('the page of a tracking link', { timeout: 600_000 }, () => {
   let server, open, closed, browser, page, platform, ops, store, count;
 
   before(async () => {

@@ -24,7 +24,7 @@ const PROTOBUF = 'centrifuge/build/protobuf';
 // They wait for most of their time, each on a server of its own.
 describe('the SDK', { concurrency: true }, () => {
   for (const sdk of ['centrifuge', 'centrifuge-oldest', PROTOBUF]) {
-    describe(sdk, { concurrency: 1, timeout: 120_000 }, () => cases(sdk));
+    describe(sdk, { concurrency: 1, timeout: 600_000 }, () => cases(sdk));
   }
 });
 

@@ -14,7 +14,8 @@ import { promisify } from 'node:util';
 
 const BUILT = fileURLToPath(new URL('../../../target/debug/ordercast', import.meta.url));
 export const BIN = process.env.ORDERCAST_BIN ? path.resolve(process.env.ORDERCAST_BIN) : BUILT;
-const PATIENCE_MS = 20_000;
+/** So long that only what never comes is missed, on a busy machine too. */
+export const PATIENCE_MS = 60_000;
 
 /** Waits until `condition` gives something true, and returns that; fails when patience is over. */
 export async function until(what, condition, patience = PATIENCE_MS) {

@@ -18,7 +18,7 @@ from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
 BUILT = Path(__file__).parents[3] / "target/debug/ordercast"
 BIN = str(Path(os.environ.get("ORDERCAST_BIN") or BUILT).resolve())
-PATIENCE_S = 20
+PATIENCE_S = 60
 READ_BYTES = 4096
 ADDRESS = re.compile(r'"address":"127\.0\.0\.1:(\d+)"')
 
