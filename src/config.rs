@@ -95,7 +95,8 @@ sections! {
         window_len: usize, preload_timeout_ms: Millis, }
     /// `[socket]`
     Socket { max_sockets: usize, message_limit_bytes: usize, commands_per_message: usize,
-        max_subscriptions: usize, channel_name_bytes: usize, mailbox_bytes: usize,
+        calls_beside_max: usize, max_subscriptions: usize, channel_name_bytes: usize,
+        mailbox_bytes: usize,
         subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
         reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
@@ -235,7 +236,8 @@ impl Config {
             feed.reconnect_max_ms 10..=60_000; feed.worker_queue_len 1..=1_024;
             feed.window_len 0..=1_000_000; feed.preload_timeout_ms 1..=60_000;
             socket.max_sockets 1..=1_000_000; socket.message_limit_bytes 1_024..=1_048_576;
-            socket.commands_per_message 1..=1_024; socket.max_subscriptions 1..=4_096;
+            socket.commands_per_message 1..=1_024; socket.calls_beside_max 1..=1_024;
+            socket.max_subscriptions 1..=4_096;
             socket.channel_name_bytes 16..=255; socket.mailbox_bytes 16_384..=16_777_216;
             socket.subscribe_buffer_len 16..=100_000; socket.recovery_limit 1..=10_000;
             socket.history_limit 1..=1_000; socket.snapshot_orders 1..=20_000;

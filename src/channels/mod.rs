@@ -165,6 +165,10 @@ impl Source for Api {
         read::history(self, who, ask, codec).await
     }
 
+    fn lane(&self, method: &str, data: Option<&RawJson>) -> Option<u64> {
+        rpc::lane(method, data)
+    }
+
     async fn call(
         &self,
         who: &Principal,

@@ -1,9 +1,14 @@
 //! Writes over a socket, and the table of their refusals' codes.
 
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::{Api, Problem, ProblemCode};
 use crate::auth::Principal;
+use crate::domain::{Action, OrderId, Word as _};
 use crate::protocol::code::{ErrorCode, problem};
 use crate::protocol::{ErrorReply, RawJson};
 
@@ -43,6 +48,32 @@ pub(super) const fn code(code: ProblemCode) -> ErrorCode {
 pub(super) fn error(problem: &Problem) -> ErrorReply<'static> {
     let code = code(problem.code);
     ErrorReply::detailed(code, format!("{}: {}", problem.code.word(), problem.detail))
+}
+
+/// The lane of a call: of one that changes one order and nothing else, that order; of one that
+/// places an order, the platform's own name of it. Two names of one order, as `or_…` and `ext:…`,
+/// are not told to be one: calls by the second have no lane.
+pub(super) fn lane(method: &str, data: Option<&RawJson>) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct About<'a> {
+        #[serde(borrow)]
+        order: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        external_id: Option<Cow<'a, str>>,
+    }
+    let action = method.strip_prefix("order.")?;
+    let is_new = action == "create";
+    if !is_new && !Action::find(action).ok()?.stays_within_its_order() {
+        return None;
+    }
+    let about: About<'_> = serde_json::from_str(data?.get()).ok()?;
+    let mut lane = DefaultHasher::new();
+    if is_new {
+        about.external_id?.hash(&mut lane);
+    } else {
+        about.order?.parse::<OrderId>().ok()?.hash(&mut lane);
+    }
+    Some(lane.finish())
 }
 
 /// Calls a method; the answer is JSON text.

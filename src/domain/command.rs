@@ -80,6 +80,49 @@ words! {
     }
 }
 
+impl Action {
+    /// Whether it reads and changes its one order only: asked of two orders, it makes no difference
+    /// which is first. What gives an order to a courier or takes it away is about the courier's
+    /// other orders, too.
+    pub const fn stays_within_its_order(self) -> bool {
+        match self {
+            Self::Release
+            | Self::Accept
+            | Self::Reject
+            | Self::Start
+            | Self::Ready
+            | Self::Unready
+            | Self::Prep
+            | Self::Pickup
+            | Self::Deliver
+            | Self::Collect
+            | Self::Cancel
+            | Self::Fail
+            | Self::Return
+            | Self::Returned
+            | Self::Redeliver
+            | Self::Update
+            | Self::AtStore
+            | Self::AtDoor
+            | Self::Eta
+            | Self::Note => true,
+            Self::Search
+            | Self::SearchFailed
+            | Self::NextRound
+            | Self::AcceptOffer
+            | Self::DeclineOffer
+            | Self::Assign
+            | Self::Unassign
+            | Self::Drop
+            | Self::Route
+            | Self::Watch
+            | Self::Late
+            | Self::Erase
+            | Self::AddProof => false,
+        }
+    }
+}
+
 /// The reason a caller gives: a code and, for `other`, a note.
 pub type Given = (ReasonCode, Option<String>);
 

@@ -151,6 +151,9 @@ impl<S: Source> Session<S> {
     ) -> Result<(), Disconnect> {
         let id = command.id;
         let patience = self.source.settings().reply_timeout_ms.get();
+        if !matches!(command.request, Request::Rpc { .. }) {
+            self.beside.ended().await;
+        }
         match command.request {
             // A second connect, and a pong, which has been taken out before.
             Request::Connect(_) | Request::Pong => return Err(Disconnect::BAD_REQUEST),
@@ -171,12 +174,7 @@ impl<S: Source> Session<S> {
                     self.refuse(id, ErrorCode::INTERNAL);
                 }
             }
-            Request::Rpc { method, data } => {
-                match self.source.call(who, &method, data.as_deref()).await {
-                    Ok(data) => self.reply(id, &Reply::Rpc { data: &data }),
-                    Err(error) => self.refuse(id, error),
-                }
-            }
+            Request::Rpc { method, data } => self.call(id, who, method, data).await,
             Request::Refresh { token } => self.refresh(id, &token, who).await?,
             Request::Publish { channel, data } => {
                 named(&channel)?;

@@ -1,7 +1,7 @@
 //! Sessions: one connection each, speaking the Centrifuge client protocol.
 //!
-//! A session carries out the commands of its client one at a time, in order, while its worker's
-//! hub writes what is published into its mailbox. It knows the protocol and nothing of orders:
+//! A session carries out the commands of its client in order, calls about different things side by
+//! side (`beside`), while its worker's hub writes what is published into its mailbox. It knows the protocol and nothing of orders:
 //! who somebody is, which channels there are and what they hold, its [`Source`] says.
 //!
 //! A request for a WebSocket goes through the app like any other; its handler
@@ -12,6 +12,7 @@
 //!
 //! Absent on purpose: nobody but its own task and its worker's hub touches a session.
 
+mod beside;
 mod commands;
 mod handshake;
 mod plain;
@@ -50,6 +51,7 @@ use crate::hub::{Hub, Mailbox, Member};
 use crate::protocol::code::Disconnect;
 use crate::protocol::{Codec, Connect, ErrorReply, Push, Reply};
 use crate::telemetry::metrics;
+use beside::Beside;
 use handshake::{connect, connect_one_way};
 use source::Known;
 use stream::{emulate, open_events, open_lines};
@@ -120,6 +122,7 @@ struct Session<S: Source> {
     kept: RefCell<Option<Box<dyn Any>>>,
     /// Boxed: most have one, and a map has room for three.
     subscriptions: RefCell<HashMap<String, Box<Subscription<S>>>>,
+    beside: Beside,
     opened: Instant,
     next_ping: Cell<Option<Instant>>,
     pong_until: Cell<Option<Instant>>,
@@ -161,6 +164,7 @@ impl<S: Source> Session<S> {
             phase: RefCell::new(Phase::New),
             kept: RefCell::new(None),
             subscriptions: RefCell::default(),
+            beside: Beside::default(),
             opened: Instant::now(),
             next_ping: Cell::new(None),
             pong_until: Cell::new(None),
