@@ -18,7 +18,7 @@ use crate::store::{Errands, Heard};
 /// Numbers of a courier's points that are remembered, to tell repetitions: two messages.
 const RECENT: usize = 40;
 /// Parts of the couriers that are written and told one after the other, when they are many.
-pub(super) const SLICES: usize = 8;
+pub(super) const SLICES: usize = 32;
 /// Of so many something may have changed for all of them to be written and told at once.
 const AT_ONCE: usize = 256;
 
