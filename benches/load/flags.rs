@@ -40,6 +40,9 @@ pub(crate) struct Flags {
     /// Open orders that are there before
     #[arg(long, value_name = "N")]
     pub(crate) open: Option<usize>,
+    /// Events that are in the log before the server starts
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "url")]
+    pub(crate) log: u64,
     /// Codec of the sockets
     #[arg(long, value_enum, default_value = "mixed")]
     pub(crate) codec: CodecFlag,

@@ -30,6 +30,7 @@ mod message;
 mod meter;
 mod pacer;
 mod page;
+mod past;
 mod plot;
 mod report;
 mod rig;

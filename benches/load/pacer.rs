@@ -3,7 +3,7 @@
 //! the time a request was meant for, so that no stall hides itself.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use tokio::time::sleep;
 use crate::http::{Answer, Http};
 use crate::rig::Target;
 
+/// The status of an answer to nothing: no request came in time.
+const REQUEST_TIMEOUT: u16 = 408;
 /// Longest wait at the end for what is under way.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
@@ -43,7 +45,8 @@ struct Line {
 struct Queue {
     /// Soonest first.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
-    idle: Vec<usize>,
+    /// By turns, so that none idles for longer than the server lets one.
+    idle: VecDeque<usize>,
     under_way: usize,
     /// After it nothing is sent.
     until: Option<Instant>,
@@ -129,7 +132,7 @@ fn send(shared: &Shared, work: &dyn Work) {
         queue = match next {
             Some(due) if due <= now && !over && !queue.idle.is_empty() => {
                 let Some(Reverse((due, subject))) = queue.due.pop() else { continue };
-                let Some(line) = queue.idle.pop() else { continue };
+                let Some(line) = queue.idle.pop_front() else { continue };
                 queue.under_way += 1;
                 queue.sent += 1;
                 drop(queue);
@@ -141,7 +144,7 @@ fn send(shared: &Shared, work: &dyn Work) {
                     Ok(false) => {
                         queue.under_way -= 1;
                         queue.sent -= 1;
-                        queue.idle.push(line);
+                        queue.idle.push_front(line);
                     }
                     Err(error) => queue.failed = Some(error),
                 }
@@ -195,6 +198,16 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: Soc
         let at = Instant::now();
         let job = line.job.lock().unwrap_or_else(PoisonError::into_inner).take();
         let next = match (answer, job) {
+            // It was given up as idle while this was on its way, and nobody has read it.
+            (Ok(answer), Some((subject, due))) if answer.status == REQUEST_TIMEOUT => {
+                match again(&shared, nth, &*work, (subject, due), address).await {
+                    Ok(fresh) => {
+                        http = fresh;
+                        continue;
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             (Ok(answer), Some((subject, due))) => work
                 .answered(subject, due, at, &answer)
                 .map(|next| next.map(|next| Reverse((next, subject)))),
@@ -213,7 +226,7 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: Soc
         match next {
             Ok(next) => {
                 queue.due.extend(next);
-                queue.idle.push(nth);
+                queue.idle.push_back(nth);
             }
             Err(error) => {
                 queue.failed.get_or_insert(error);
@@ -230,11 +243,29 @@ async fn renew(shared: &Shared, nth: usize, address: SocketAddr) -> anyhow::Resu
     {
         let mut queue = shared.queue();
         let idle = queue.idle.iter().position(|line| *line == nth);
-        queue.idle.swap_remove(idle.context("a connection was closed as it was used")?);
+        queue.idle.remove(idle.context("a connection was closed as it was used")?);
     }
+    let http = reopen(shared, nth, address).await?;
+    shared.queue().idle.push_back(nth);
+    Ok(http)
+}
+
+async fn reopen(shared: &Shared, nth: usize, address: SocketAddr) -> anyhow::Result<Http> {
     let http = Http::open(address).await?;
     let line = shared.lines.get(nth).context("a connection")?;
     *line.sender.lock().unwrap_or_else(PoisonError::into_inner) = http.sender();
-    shared.queue().idle.push(nth);
+    Ok(http)
+}
+
+/// Asks once more, over another connection.
+async fn again(
+    shared: &Shared,
+    nth: usize,
+    work: &dyn Work,
+    (subject, due): (usize, Instant),
+    address: SocketAddr,
+) -> anyhow::Result<Http> {
+    let http = reopen(shared, nth, address).await?;
+    send_one(shared, work, nth, subject, due)?;
     Ok(http)
 }

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -9,6 +10,7 @@ use ordercast::embedded::{Durability, Postgres, Settings};
 
 use crate::flags::Flags;
 use crate::http::{Http, request};
+use crate::past;
 use crate::server::{Server, Start};
 use crate::usage::Watched;
 
@@ -26,6 +28,10 @@ pub(crate) struct Rig {
     pub(crate) servers: Vec<Server>,
     start: Option<Start>,
     remote_pid: Option<u32>,
+    /// Events that were in the log before.
+    past: u64,
+    /// How long our first server took to serve.
+    started_in: Duration,
     /// Dropped after the servers, which are above.
     postgres: Option<Postgres>,
 }
@@ -47,6 +53,8 @@ impl Rig {
                 servers: vec![],
                 start: None,
                 remote_pid: flags.pid,
+                past: 0,
+                started_in: Duration::ZERO,
                 postgres: None,
             };
             rig.head().await.context("asking the server for its log")?;
@@ -83,12 +91,23 @@ impl Rig {
         if !off.status.success() {
             bail!("setting the tenant up: {}", String::from_utf8_lossy(&off.stderr));
         }
+        if flags.log > 0 {
+            let url = start.database_url.clone();
+            let count = flags.log;
+            // On a thread without a runtime of its own.
+            let wrote = std::thread::spawn(move || past::write(&url, count)).join();
+            wrote.map_err(|_| anyhow::anyhow!("writing the past panicked"))??;
+        }
+        let began = Instant::now();
         let server = start.serve()?;
+        let started_in = began.elapsed();
         Ok(Self {
             target: Target { address: server.address, key },
             servers: vec![server],
             start: Some(start),
             remote_pid: None,
+            past: flags.log,
+            started_in,
             postgres: Some(postgres),
         })
     }
@@ -97,8 +116,11 @@ impl Rig {
     pub(crate) fn describe(&self) -> String {
         match &self.postgres {
             Some(postgres) => format!(
-                "ordercast {} as a process of its own, PostgreSQL {} of its own",
+                "ordercast {} as a process of its own (after {:.2} s it served, {} events in its \
+                 log), PostgreSQL {} of its own",
                 env!("CARGO_PKG_VERSION"),
+                self.started_in.as_secs_f64(),
+                self.past,
                 postgres.server_version()
             ),
             None => format!("the server at {}", self.target.address),

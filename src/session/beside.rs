@@ -100,3 +100,36 @@ impl<S: Source> Session<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lane_is_taken_by_one_call_and_so_many_at_once() {
+        let beside = Beside::default();
+        beside.ended().await;
+        beside.take(1, 2).await;
+        {
+            let mut same = std::pin::pin!(beside.take(1, 2));
+            assert!(poll!(&mut same).is_pending());
+            beside.free(1);
+            same.await;
+        }
+        beside.take(2, 2).await;
+        {
+            let mut third = std::pin::pin!(beside.take(3, 2));
+            assert!(poll!(&mut third).is_pending());
+            beside.free(1);
+            third.await;
+        }
+        let mut ended = std::pin::pin!(beside.ended());
+        assert!(poll!(&mut ended).is_pending());
+        beside.free(3);
+        assert!(poll!(&mut ended).is_pending());
+        beside.free(2);
+        ended.await;
+    }
+}

@@ -326,3 +326,78 @@ async fn a_write_repeated_with_its_key_is_answered_alike_and_done_once() {
     assert_eq!(events["events"].as_array().unwrap().len(), 4, "{events}");
     server.stop().await;
 }
+
+#[actix_web::test]
+async fn a_call_waits_for_those_about_its_own_order_and_not_for_others() {
+    let server = Server::start_with(|config| {
+        // Another batch may be written while one waits.
+        config.writer.overlap_min = 1;
+    })
+    .await;
+    let city = City::found(&server.url, &server.database).await;
+    let (held, free) = (city.order_id().await, city.order_id().await);
+    let mut client = server.database.connect().await;
+    let lock = client.transaction().await.unwrap();
+    let id: ordercast::domain::OrderId = held.parse().unwrap();
+    let rows = lock.query("select from orders where id = $1 for update", &[&id.uuid()]).await;
+    assert_eq!(rows.unwrap().len(), 1);
+
+    let mut phone = Phone::connect(&server.url, &city.key).await;
+    let call = |method: &str, order: &str, more: Value| json!({"rpc": {"method": method, "data": merged(json!({"order": order}), more)}});
+    let accepting = phone.send(call("order.accept", &held, json!({}))).await;
+    // It does not wait for the lock.
+    let reply = phone.ask(call("order.accept", &free, json!({}))).await;
+    assert_eq!(reply["rpc"]["data"]["version"], 3, "{reply}");
+    // These wait for the first, and the last, which is about all, for both.
+    let readying = phone.send(call("order.ready", &held, json!({}))).await;
+    let channel = format!("order:{held}");
+    let subscribing = phone.send(json!({"subscribe": {"channel": channel}})).await;
+    lock.commit().await.unwrap();
+    let accepted = phone.reply(accepting).await;
+    assert_eq!(accepted["rpc"]["data"]["status"], "preparing", "{accepted}");
+    let ready = phone.reply(readying).await;
+    assert_eq!(ready["rpc"]["data"]["status"], "ready", "{ready}");
+    let state = phone.reply(subscribing).await;
+    assert_eq!(state["subscribe"]["data"]["order"]["status"], "ready", "{state}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_is_called_without_waiting_for_answers_is_done_in_order() {
+    let server = Server::start().await;
+    let city = City::found(&server.url, &server.database).await;
+    let mut phone = Phone::connect(&server.url, &city.ops_token().await).await;
+    let call = |method: &str, data: Value| json!({"rpc": {"method": method, "data": data}});
+    let mut asked = Vec::new();
+    let mut orders = Vec::new();
+    for _ in 0..8 {
+        orders.push(city.order_id().await);
+    }
+    // A courier with room for one: only the first of two can be given to it, and the second after
+    // the first has ended. All of it is said at once.
+    let one = city.new_driver(json!({"capacity": 1})).await;
+    let duty = json!({"driver": one, "duty": "on"});
+    asked.push((phone.send(call("driver.duty", duty)).await, None));
+    for order in &orders {
+        let about = |more: Value| merged(json!({"order": order}), more);
+        for (method, data) in [
+            ("order.accept", json!({"prep_min": 5})),
+            ("order.assign", json!({"driver": one})),
+            ("order.ready", json!({})),
+            ("order.pickup", json!({})),
+            ("order.deliver", json!({})),
+        ] {
+            let id = phone.send(call(method, about(data))).await;
+            asked.push((id, Some((order.clone(), method))));
+        }
+    }
+    for (id, about) in asked {
+        let reply = phone.reply(id).await;
+        assert!(reply["rpc"]["data"].is_object(), "{about:?}: {reply}");
+    }
+    for order in &orders {
+        let view = city.platform.get(&format!("/v1/orders/{order}")).await.expect(200);
+        assert_eq!(view["status"], "delivered");
+    }
+    server.stop().await;
+}
