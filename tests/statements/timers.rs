@@ -1,7 +1,7 @@
 //! The timer of an order: there exactly while something is due of it, claimed by one, and right
 //! again whoever asks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use ordercast::domain::{Actor, Command, Draft, OrderId, ReasonCode, Refusal, Role, Status};
@@ -12,6 +12,8 @@ use crate::plans::explain;
 use crate::server;
 
 const LEASE: Duration = Duration::from_mins(1);
+/// Longest wait for what others of the database do to be over.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn elapse(walk: &Walk, order: OrderId) -> Outcome {
     walk.submit(Actor::system(), None, Target::Elapse { order, looked_up: LookedUp::default() })
@@ -139,8 +141,13 @@ async fn a_hundred_thousand_timers_cost_nothing_until_they_are_due() {
             .await
             .unwrap();
     }
-    let mut pages = Vec::new();
-    for come_and_gone in [false, true] {
+    let calls = ["claim_timers(array['order'], 128, 15)", "find_next_timer(array['order'])"];
+    let look = async |call: &str| -> i64 {
+        let plan = explain(&client, "analyze, buffers, timing off", call).await;
+        let read = ["Shared Hit Blocks", "Shared Read Blocks"];
+        read.iter().map(|kind| plan[0]["Plan"][kind].as_i64().unwrap()).sum()
+    };
+    for (come_and_gone, most) in [(false, 6), (true, 60)] {
         if come_and_gone {
             // Nothing has cleaned up behind them yet.
             client
@@ -148,21 +155,15 @@ async fn a_hundred_thousand_timers_cost_nothing_until_they_are_due() {
                 .await
                 .unwrap();
         }
-        // The first look passes what is gone, and marks it for the ones after it.
-        for nth in 0..2 {
-            for call in ["claim_timers(array['order'], 128, 15)", "find_next_timer(array['order'])"]
-            {
-                let plan = explain(&client, "analyze, buffers, timing off", call).await;
-                let plan = &plan[0]["Plan"];
-                let read = ["Shared Hit Blocks", "Shared Read Blocks"]
-                    .map(|kind| plan[kind].as_i64().unwrap());
-                if nth > 0 {
-                    pages.push(read.iter().sum::<i64>());
-                }
+        // A look passes what is gone, and marks it for the ones after it; unless somebody else, such
+        // as an ANALYZE of another table, still sees it.
+        let began = Instant::now();
+        loop {
+            let pages = [look(calls[0]).await, look(calls[1]).await];
+            if pages.iter().all(|pages| *pages <= most) {
+                break;
             }
+            assert!(began.elapsed() < PATIENCE, "{pages:?}");
         }
     }
-    println!("pages: {pages:?}");
-    assert!(pages.iter().all(|pages| *pages <= 60), "{pages:?}");
-    assert!(pages[..2].iter().all(|pages| *pages <= 6), "{pages:?}");
 }
