@@ -152,7 +152,7 @@ impl<S: Source> Session<S> {
         let id = command.id;
         let patience = self.source.settings().reply_timeout_ms.get();
         if !matches!(command.request, Request::Rpc { .. }) {
-            self.beside.ended().await;
+            self.beside.answered().await;
         }
         match command.request {
             // A second connect, and a pong, which has been taken out before.

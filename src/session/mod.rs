@@ -359,9 +359,13 @@ impl<S: Source> Session<S> {
 
     /// Queues a reply and writes what waits.
     fn reply(&self, id: u32, reply: &Reply<'_>) {
+        self.send(&self.encoded(id, reply));
+    }
+
+    fn encoded(&self, id: u32, reply: &Reply<'_>) -> Vec<u8> {
         let mut message = Vec::with_capacity(128);
         self.codec().encode_reply(&mut message, id, reply);
-        self.send(&message);
+        message
     }
 
     fn refuse(&self, id: u32, error: impl Into<ErrorReply<'static>>) {
@@ -375,7 +379,17 @@ impl<S: Source> Session<S> {
     }
 
     fn send(&self, message: &[u8]) {
-        self.mailbox.answer(message_frame(self.codec(), message));
+        self.send_all([message]);
+    }
+
+    /// Queues messages, and writes what waits once.
+    fn send_all<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + ?Sized + 'a)>,
+    ) {
+        for message in messages {
+            self.mailbox.answer(message_frame(self.codec(), message.as_ref()));
+        }
         self.mailbox.flush();
     }
 

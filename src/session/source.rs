@@ -96,7 +96,7 @@ pub trait Source: Send + Sync + Sized + 'static {
         codec: Codec,
     ) -> Result<Past, ErrorReply<'static>>;
 
-    /// What a call is about, in a word: calls about different things are carried out side by side,
+    /// What a call is about, in a number: calls about different things are carried out side by side,
     /// those about one thing one after the other. `None` where it may depend on any call before it,
     /// or the other way around.
     fn lane(&self, _method: &str, _data: Option<&RawJson>) -> Option<u64> {

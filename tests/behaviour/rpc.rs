@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{City, Phone, Server, merged};
+use crate::support::{City, Phone, Server, merged, until};
 
 /// A socket of each who may act.
 struct Phones {
@@ -345,20 +345,26 @@ async fn a_call_waits_for_those_about_its_own_order_and_not_for_others() {
     let mut phone = Phone::connect(&server.url, &city.key).await;
     let call = |method: &str, order: &str, more: Value| json!({"rpc": {"method": method, "data": merged(json!({"order": order}), more)}});
     let accepting = phone.send(call("order.accept", &held, json!({}))).await;
-    // It does not wait for the lock.
-    let reply = phone.ask(call("order.accept", &free, json!({}))).await;
-    assert_eq!(reply["rpc"]["data"]["version"], 3, "{reply}");
+    let meanwhile = phone.send(call("order.accept", &free, json!({}))).await;
     // These wait for the first, and the last, which is about all, for both.
     let readying = phone.send(call("order.ready", &held, json!({}))).await;
     let channel = format!("order:{held}");
     let subscribing = phone.send(json!({"subscribe": {"channel": channel}})).await;
+    until("the other order is accepted", async || {
+        let view = city.platform.get(&format!("/v1/orders/{free}")).await.expect(200);
+        (view["status"] == "preparing").then_some(())
+    })
+    .await;
     lock.commit().await.unwrap();
-    let accepted = phone.reply(accepting).await;
-    assert_eq!(accepted["rpc"]["data"]["status"], "preparing", "{accepted}");
-    let ready = phone.reply(readying).await;
-    assert_eq!(ready["rpc"]["data"]["status"], "ready", "{ready}");
     let state = phone.reply(subscribing).await;
     assert_eq!(state["subscribe"]["data"]["order"]["status"], "ready", "{state}");
+    // Answers keep the order of what was asked.
+    let answered: Vec<_> = phone.unread().iter().map(|reply| reply["id"].as_u64()).collect();
+    assert_eq!(answered, [accepting, meanwhile, readying].map(|id| Some(u64::from(id))));
+    for (id, status) in [(accepting, "preparing"), (meanwhile, "preparing"), (readying, "ready")] {
+        let reply = phone.reply(id).await;
+        assert_eq!(reply["rpc"]["data"]["status"], status, "{reply}");
+    }
     server.stop().await;
 }
 
