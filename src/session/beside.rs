@@ -23,7 +23,7 @@ pub(super) struct Beside(OnceCell<Box<Calls>>);
 #[derive(Debug, Default)]
 struct Calls {
     /// In the order in which they were asked for.
-    calls: RefCell<VecDeque<Call>>,
+    queue: RefCell<VecDeque<Call>>,
     /// The number of the first of them.
     first: Cell<u64>,
     /// Rung when there are fewer, or a lane is free again.
@@ -51,7 +51,7 @@ impl Beside {
         let calls = self.0.get_or_init(Box::default);
         let taken = |call: &Call| matches!(call, Call::UnderWay(its) if *its == lane);
         calls.until(|calls| calls.len() < most && !calls.iter().any(taken)).await;
-        let mut queue = calls.calls.borrow_mut();
+        let mut queue = calls.queue.borrow_mut();
         queue.push_back(Call::UnderWay(lane));
         calls.first.get() + queue.len() as u64 - 1
     }
@@ -59,7 +59,7 @@ impl Beside {
     /// The call has ended with this reply; the replies that may be sent now, in order.
     fn end(&self, number: u64, reply: Vec<u8>) -> Vec<Vec<u8>> {
         let Some(calls) = self.0.get() else { return Vec::new() };
-        let mut queue = calls.calls.borrow_mut();
+        let mut queue = calls.queue.borrow_mut();
         let place = usize::try_from(number.wrapping_sub(calls.first.get())).unwrap_or(usize::MAX);
         if let Some(call @ Call::UnderWay(_)) = queue.get_mut(place) {
             *call = Call::Ended(reply);
@@ -78,7 +78,7 @@ impl Beside {
 impl Calls {
     /// The reader alone waits, so one ring is heard or kept.
     async fn until(&self, enough: impl Fn(&VecDeque<Call>) -> bool) {
-        while !enough(&self.calls.borrow()) {
+        while !enough(&self.queue.borrow()) {
             self.fewer.notified().await;
         }
     }
@@ -89,6 +89,12 @@ struct UnderWay<S: Source> {
     session: Rc<Session<S>>,
     number: u64,
     reply: Vec<u8>,
+}
+
+impl<S: Source> UnderWay<S> {
+    fn end(mut self, reply: Vec<u8>) {
+        self.reply = reply;
+    }
 }
 
 impl<S: Source> Drop for UnderWay<S> {
@@ -115,12 +121,13 @@ impl<S: Source> Session<S> {
             return;
         };
         let number = self.beside.take(lane, self.source.settings().calls_beside_max).await;
-        let mut under_way = UnderWay { session: Rc::clone(self), number, reply: Vec::new() };
+        let under_way = UnderWay { session: Rc::clone(self), number, reply: Vec::new() };
         let who = Rc::clone(who);
         actix_web::rt::spawn(async move {
             let session = &under_way.session;
             let answer = session.source.call(&who, &method, data.as_deref()).await;
-            under_way.reply = session.answer(id, answer);
+            let reply = session.answer(id, answer);
+            under_way.end(reply);
         });
     }
 
