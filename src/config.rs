@@ -96,8 +96,7 @@ sections! {
     /// `[socket]`
     Socket { max_sockets: usize, message_limit_bytes: usize, commands_per_message: usize,
         calls_beside_max: usize, max_subscriptions: usize, channel_name_bytes: usize,
-        mailbox_bytes: usize,
-        subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
+        mailbox_bytes: usize, subscribe_buffer_len: usize, recovery_limit: u32, history_limit: u32,
         snapshot_orders: u32, ping_interval_s: Secs, pong_timeout_s: Secs, stale_timeout_s: Secs,
         reply_timeout_ms: Millis, close_timeout_s: Secs, expiry_grace_s: Secs, send_buffer_bytes: usize,
         close_pace_ms: Millis, moves_len: usize, presence_limit: u32, sse_retry_min_ms: Millis, sse_retry_max_ms: Millis,

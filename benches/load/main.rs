@@ -14,6 +14,7 @@
 
 mod baseline;
 mod crowd;
+mod database;
 mod evening;
 mod fanout;
 mod flags;

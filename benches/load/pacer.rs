@@ -37,8 +37,17 @@ pub(crate) trait Work: Send + Sync + 'static {
 struct Line {
     http: Mutex<Option<Http>>,
     sender: Mutex<Arc<tokio::net::TcpStream>>,
-    /// What is asked on it, and since when it should have been.
-    job: Mutex<Option<(usize, Instant)>>,
+    job: Mutex<Option<Job>>,
+}
+
+/// What is asked on a connection.
+struct Job {
+    subject: usize,
+    /// Since when it should have been.
+    due: Instant,
+    request: Vec<u8>,
+    /// The connection had been closed before.
+    unsent: bool,
 }
 
 #[derive(Default)]
@@ -171,10 +180,18 @@ fn send_one(
     due: Instant,
 ) -> anyhow::Result<bool> {
     let Some(request) = work.request(subject, due) else { return Ok(false) };
+    put(shared, line, Job { subject, due, request, unsent: false })?;
+    Ok(true)
+}
+
+/// Notes what is asked on a connection, and sends it.
+fn put(shared: &Shared, line: usize, job: Job) -> anyhow::Result<()> {
     let line = shared.lines.get(line).context("a connection")?;
-    *line.job.lock().unwrap_or_else(PoisonError::into_inner) = Some((subject, due));
     let sender = Arc::clone(&line.sender.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut rest = request.as_slice();
+    // Held until all is sent: who reads the answer takes the job.
+    let mut asked = line.job.lock().unwrap_or_else(PoisonError::into_inner);
+    let job = asked.insert(job);
+    let mut rest = job.request.as_slice();
     while !rest.is_empty() {
         match sender.try_write(rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
@@ -182,10 +199,15 @@ fn send_one(
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 std::thread::yield_now();
             }
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                // Who reads finds that out, and asks on another.
+                job.unsent = true;
+                break;
+            }
             Err(error) => return Err(error).context("sending a request"),
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: SocketAddr) {
@@ -199,8 +221,8 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: Soc
         let job = line.job.lock().unwrap_or_else(PoisonError::into_inner).take();
         let next = match (answer, job) {
             // It was given up as idle while this was on its way, and nobody has read it.
-            (Ok(answer), Some((subject, due))) if answer.status == REQUEST_TIMEOUT => {
-                match again(&shared, nth, &*work, (subject, due), address).await {
+            (answer, Some(job)) if job.unsent || is_given_up(&answer) => {
+                match again(&shared, nth, job, address).await {
                     Ok(fresh) => {
                         http = fresh;
                         continue;
@@ -208,7 +230,7 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: Soc
                     Err(error) => Err(error),
                 }
             }
-            (Ok(answer), Some((subject, due))) => work
+            (Ok(answer), Some(Job { subject, due, .. })) => work
                 .answered(subject, due, at, &answer)
                 .map(|next| next.map(|next| Reverse((next, subject)))),
             // It has idled for as long as the server lets one: another takes its place.
@@ -238,12 +260,29 @@ async fn read(shared: Arc<Shared>, nth: usize, work: Arc<dyn Work>, address: Soc
     }
 }
 
-/// Another connection in place of one that idles.
+/// Whether the server has closed the connection before it read a request.
+fn is_given_up(answer: &anyhow::Result<Answer>) -> bool {
+    answer.as_ref().is_ok_and(|answer| answer.status == REQUEST_TIMEOUT)
+}
+
+/// Another connection in place of one that idles, or that is just to be used: what is asked on it
+/// is then asked on the new one.
 async fn renew(shared: &Shared, nth: usize, address: SocketAddr) -> anyhow::Result<Http> {
-    {
-        let mut queue = shared.queue();
-        let idle = queue.idle.iter().position(|line| *line == nth);
-        queue.idle.remove(idle.context("a connection was closed as it was used")?);
+    loop {
+        {
+            let mut queue = shared.queue();
+            if let Some(place) = queue.idle.iter().position(|line| *line == nth) {
+                queue.idle.remove(place);
+                break;
+            }
+        }
+        let line = shared.lines.get(nth).context("a connection")?;
+        let job = line.job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(job) = job {
+            return again(shared, nth, job, address).await;
+        }
+        // The pacer has taken it a moment ago, and has not said yet for what.
+        tokio::task::yield_now().await;
     }
     let http = reopen(shared, nth, address).await?;
     shared.queue().idle.push_back(nth);
@@ -257,15 +296,9 @@ async fn reopen(shared: &Shared, nth: usize, address: SocketAddr) -> anyhow::Res
     Ok(http)
 }
 
-/// Asks once more, over another connection.
-async fn again(
-    shared: &Shared,
-    nth: usize,
-    work: &dyn Work,
-    (subject, due): (usize, Instant),
-    address: SocketAddr,
-) -> anyhow::Result<Http> {
+/// Asks the same over another connection.
+async fn again(shared: &Shared, nth: usize, job: Job, address: SocketAddr) -> anyhow::Result<Http> {
     let http = reopen(shared, nth, address).await?;
-    send_one(shared, work, nth, subject, due)?;
+    put(shared, nth, job)?;
     Ok(http)
 }

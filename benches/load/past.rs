@@ -3,8 +3,8 @@
 //! It is written by SQL before a server starts, by another tenant: 20,000 orders at once, each with
 //! 16 events, then the next ones. The indexes are made afterwards, which is a few times faster.
 
+use crate::database;
 use anyhow::Context as _;
-use tokio_postgres::NoTls;
 
 /// `$count` is the number of events.
 const FILL: &str = "
@@ -37,21 +37,15 @@ end $$;
 ";
 
 /// Writes so many events.
-pub(crate) fn write(url: &str, count: u64) -> anyhow::Result<()> {
+pub(crate) async fn write(url: &str, count: u64) -> anyhow::Result<()> {
     eprintln!("writing {count} events of the past");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-        let connection = tokio::spawn(connection);
-        client
-            .batch_execute(&format!("begin; {} commit", FILL.replace("$count", &count.to_string())))
-            .await
-            .context("writing the past")?;
+    let fill = format!("begin; {} commit", FILL.replace("$count", &count.to_string()));
+    database::ask(url, async |client| {
+        client.batch_execute(&fill).await.context("writing the past")?;
         client.batch_execute("vacuum analyze events").await?;
         // What it left to be written would otherwise be written while something is measured.
         client.batch_execute("checkpoint").await?;
-        drop(client);
-        connection.await??;
         Ok(())
     })
+    .await
 }

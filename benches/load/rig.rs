@@ -92,11 +92,7 @@ impl Rig {
             bail!("setting the tenant up: {}", String::from_utf8_lossy(&off.stderr));
         }
         if flags.log > 0 {
-            let url = start.database_url.clone();
-            let count = flags.log;
-            // On a thread without a runtime of its own.
-            let wrote = std::thread::spawn(move || past::write(&url, count)).join();
-            wrote.map_err(|_| anyhow::anyhow!("writing the past panicked"))??;
+            past::write(&start.database_url, flags.log).await?;
         }
         let began = Instant::now();
         let server = start.serve()?;

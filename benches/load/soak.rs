@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_postgres::NoTls;
 
+use crate::database;
 use crate::evening;
 use crate::flags::Flags;
 use crate::report::{Series, Stage, float};
@@ -65,24 +65,16 @@ async fn look(url: String, every: Duration, sizes: Arc<Mutex<Vec<(f64, f64)>>>) 
 
 /// Bytes of the five largest tables with their indexes; the log's partitions are one.
 async fn tables(url: &str) -> anyhow::Result<Vec<(String, u64)>> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    let connection = tokio::spawn(connection);
-    let rows = client
-        .query(
-            "select case when relname like 'events%' then 'events' else relname::text end as name, \
-                    sum(pg_total_relation_size(oid))::int8 as bytes \
-             from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace \
-             group by 1 order by 2 desc limit 5",
-            &[],
-        )
-        .await?;
+    let query = "
+        select case when relname like 'events%' then 'events' else relname::text end as name,
+               sum(pg_total_relation_size(oid))::int8 as bytes
+        from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+        group by 1 order by 2 desc limit 5";
+    let rows = database::ask(url, async |client| Ok(client.query(query, &[]).await?)).await?;
     let table = |row: &tokio_postgres::Row| -> anyhow::Result<(String, u64)> {
         Ok((row.try_get("name")?, row.try_get::<_, i64>("bytes")?.unsigned_abs()))
     };
-    let tables = rows.iter().map(table).collect();
-    drop(client);
-    connection.await??;
-    tables
+    rows.iter().map(table).collect()
 }
 
 /// How much more the last fifth of a series is than its second, as a part; what is only rarely

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;
-use tokio_postgres::NoTls;
 
 use crate::crowd::{Crowd, Invited};
+use crate::database;
 use crate::flags::Flags;
 use crate::ledger::Log;
 use crate::meter::{Meter, histogram};
@@ -121,18 +121,11 @@ async fn with(rig: &mut Rig, flags: &Flags, sockets: usize, kill: bool) -> anyho
 /// How often indexes of the log have been looked into, if the database is ours.
 async fn log_reads(rig: &Rig) -> anyhow::Result<Option<u64>> {
     let Some(url) = rig.database_url() else { return Ok(None) };
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    let connection = tokio::spawn(connection);
-    let row = client
-        .query_one(
-            "select coalesce(sum(idx_scan), 0)::int8 from pg_stat_user_indexes \
-             where relname like 'events%'",
-            &[],
-        )
-        .await?;
+    let query = "
+        select coalesce(sum(idx_scan), 0)::int8 from pg_stat_user_indexes
+        where relname like 'events%'";
+    let row = database::ask(url, async |client| Ok(client.query_one(query, &[]).await?)).await?;
     let scans: i64 = row.try_get(0)?;
-    drop(client);
-    connection.await??;
     Ok(Some(scans.unsigned_abs()))
 }
 

@@ -117,7 +117,7 @@ impl<S: Source> Session<S> {
         let Some(lane) = self.source.lane(&method, data.as_deref()) else {
             self.beside.answered().await;
             let answer = self.source.call(who, &method, data.as_deref()).await;
-            self.send_all([&self.answer(id, answer)]);
+            self.send(&self.answer(id, answer));
             return;
         };
         let number = self.beside.take(lane, self.source.settings().calls_beside_max).await;

@@ -1,8 +1,9 @@
 //! Sessions: one connection each, speaking the Centrifuge client protocol.
 //!
 //! A session carries out the commands of its client in order, calls about different things side by
-//! side (`beside`), while its worker's hub writes what is published into its mailbox. It knows the protocol and nothing of orders:
-//! who somebody is, which channels there are and what they hold, its [`Source`] says.
+//! side (`beside`), while its worker's hub writes what is published into its mailbox. It knows the
+//! protocol and nothing of orders: who somebody is, which channels there are and what they hold,
+//! its [`Source`] says.
 //!
 //! A request for a WebSocket goes through the app like any other; its handler
 //! (`handshake::connect`) answers 101 and leaves a mark in the response. The upgrade service sees the
