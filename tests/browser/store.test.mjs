@@ -134,6 +134,33 @@ describe('the store tablet', { timeout: 600_000 }, () => {
     await inLane(page, 'ready', order);
   });
 
+  test('what was answered does not ring once more while its event is on its way', async () => {
+    const page = await browser.open('about:blank', await browser.person());
+    pages.push(page);
+    await page.ask('Page.enable');
+    // Answers come through; what is pushed waits, once `held` is a list.
+    await page.ask('Page.addScriptToEvaluateOnNewDocument', { source: `window.WebSocket = class extends WebSocket {
+      set onmessage(hear) {
+        super.onmessage = ({ data }) => hear({ data: data.split('\\n').filter((line) =>
+          !(window.held && JSON.parse(line).push && window.held.push(line))).join('\\n') });
+        window.release = () => hear({ data: window.held.splice(0).join('\\n') });
+      }
+    };` });
+    await page.ask('Page.navigate', { url: `${origin.url}/store#token=${token}` });
+    const order = await place();
+    await page.until('it rings', RINGS);
+    await page.run('window.held = []');
+    await page.press('Enter');
+    await page.until('the tap was answered', "localStorage.getItem('ordercast.store.taps') === '[]'");
+    await page.until('its event came', 'window.held.length > 0');
+    await page.run('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
+    assert.equal(await page.run(RINGS), false);
+    assert.deepEqual(await lane(page, 'preparing'), [order.short_code]);
+    await page.run('window.release()');
+    await page.run('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
+    assert.deepEqual(await lane(page, 'preparing'), [order.short_code]);
+  });
+
   test('an order that is called off while it is cooked is to be put away by hand', async () => {
     const page = await tablet();
     const [one, two] = [await cooking(), await cooking()];

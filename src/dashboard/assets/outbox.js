@@ -103,9 +103,10 @@ export class Outbox {
     // It may have been cleared meanwhile.
     if (!this.taps.includes(tap)) return true;
     this.taps = this.taps.filter((other) => other !== tap);
-    this.#keep();
+    // Before anything is drawn, so that nothing is for a moment as if nobody had tapped.
     if (refused) this.onRefused(tap, refused);
     else this.onDone(tap, answer);
+    this.#keep();
     return true;
   }
 

@@ -225,6 +225,19 @@ function go(order, { method, words, point, kinds = [] }) {
   });
 }
 
+/**
+ * A tap was done: the order as it stands after it. Its event may come later than this answer, and
+ * until then the order would ring once more.
+ */
+function done({ method, about }, answer) {
+  if (method === "order.accept" || method === "order.reject") misses = 0;
+  const known = orders.get(about);
+  if (!known || answer?.id !== about || !(answer.version > known.version)) return;
+  if (isFinished(answer)) drop(about);
+  else orders.set(about, answer);
+  redraw();
+}
+
 function refused({ about, method }, why) {
   const order = orders.get(about);
   // Somebody else did it first, or it is over: the columns say what is so.
@@ -239,6 +252,7 @@ function refused({ about, method }, why) {
 
 beginProofs();
 outbox.onChange = redraw;
+outbox.onDone = done;
 outbox.onRefused = refused;
 sound.onChange = redraw;
 alerts.onChange = redraw;
