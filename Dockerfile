@@ -9,6 +9,10 @@
 #   docker run --init -p 8080:8080 -v ordercast:/var/lib/ordercast ordercast:alone
 
 FROM rust:1.95-slim-bookworm AS builder
+# The allocator is built with it.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 
 # First the dependencies alone, behind two empty sources: this layer lasts until Cargo.toml or
