@@ -56,13 +56,15 @@ pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<
     .into_bytes()
 }
 
-/// Connects, from another loopback address for each 10,000 when the server is on this machine:
-/// an address has no more ports than that to spare.
+/// Connects, from another loopback address for each 10,000 when the server is on this machine: an
+/// address has no more ports than that to spare. They are not those of who connects to another
+/// server meanwhile, as whoever binds an address shares its ports with all that do.
 pub(crate) async fn connect(to: SocketAddr, nth: usize) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     let block = u8::try_from(nth / 10_000 % 200).unwrap_or(0);
     if block > 0 && to.ip().is_loopback() {
-        socket.bind(SocketAddr::from(([127, 0, 0, 1 + block], 0)))?;
+        let [high, low] = to.port().to_be_bytes();
+        socket.bind(SocketAddr::from(([127, high, low, 1 + block], 0)))?;
     }
     let stream = socket.connect(to).await?;
     stream.set_nodelay(true)?;
