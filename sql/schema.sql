@@ -248,7 +248,7 @@ create table orders (
     constraint orders_driver_id_fkey FOREIGN KEY (driver_id) REFERENCES drivers(id),
     constraint orders_store_id_fkey FOREIGN KEY (store_id) REFERENCES stores(id),
     constraint orders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id)
-) with (fillfactor=50);
+) with (fillfactor=70);
 CREATE INDEX orders_driver_created ON orders USING btree (driver_id, created_at DESC, id DESC) WHERE (driver_id IS NOT NULL);
 CREATE INDEX orders_driver_open ON orders USING btree (driver_id) WHERE ((closed_at IS NULL) AND (driver_id IS NOT NULL));
 CREATE INDEX orders_store_created ON orders USING btree (store_id, created_at DESC, id DESC);
