@@ -235,7 +235,6 @@ function done({ method, about }, answer) {
   if (!known || answer?.id !== about || !(answer.version > known.version)) return;
   if (isFinished(answer)) drop(about);
   else orders.set(about, answer);
-  redraw();
 }
 
 function refused({ about, method }, why) {
