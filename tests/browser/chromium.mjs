@@ -178,7 +178,9 @@ class Page {
         found.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
         const { left, top, width, height } = found.getBoundingClientRect();
         const [x, y] = [left + width / 2, top + height / 2];
-        const isIt = (hit) => found.contains(hit) || hit?.contains(found);
+        // What is pressed in one place and let go in another, because the page moved, is a click on
+        // what holds both: that is none. A label or a button, however, works for what is in it.
+        const isIt = (hit) => found.contains(hit) || hit?.closest('label, button')?.contains(found);
         if (width === 0 || !isIt(document.elementFromPoint(x, y)) || found.disabled) return null;
         globalThis.clicked = false;
         const hear = ({ target }) => { globalThis.clicked = isIt(target); };
